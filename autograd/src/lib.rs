@@ -1,0 +1,1 @@
+//! Tape, gradient rules, optimizers.

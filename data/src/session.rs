@@ -1,0 +1,83 @@
+//! The session record: frames, one instruction per transition, masks, and where each field is from.
+
+use crate::{Image, Mask};
+use serde::{Deserialize, Serialize};
+
+/// Most frames a session may hold (the paper's data has 2 to 20).
+pub const MAX_FRAMES: usize = 20;
+
+/// One training or editing example: `frames.len() == transitions.len() + 1`, all frames one size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Unique within a data set; letters, digits, `-` and `_` only (no dots: shard readers split there).
+    pub key: String,
+    /// Frames in time order.
+    pub frames: Vec<Frame>,
+    /// Transition `i` leads from frame `i` to frame `i + 1`.
+    pub transitions: Vec<Transition>,
+    /// Where the session comes from.
+    pub source: Source,
+}
+
+/// A frame and its place in the source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Pixels.
+    pub image: Image,
+    /// Seconds from the start of the source; 0 for sources without time.
+    pub time: f64,
+}
+
+/// One edit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// Imperative instruction, empty when nothing is known.
+    pub instruction: String,
+    /// What of the current frame will change (region of editing), frame size.
+    pub current_mask: Option<Mask>,
+    /// What of the next frame has changed, frame size.
+    pub next_mask: Option<Mask>,
+    /// What was measured: machine-readable facts such as `{"event": "cut"}`.
+    pub facts: serde_json::Value,
+    /// How each field was made, by field name (`instruction`, `current_mask`, `next_mask`).
+    pub provenance: Vec<Provenance>,
+}
+
+/// How one field came to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Field of the transition.
+    pub field: String,
+    /// Backend (`builtin`, `http`, `process`, `import`, `sprites`).
+    pub backend: String,
+    /// Version of the backend.
+    pub version: String,
+    /// Model id, where a model was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// SHA-256 of the prompt, where a model was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_hash: Option<String>,
+    /// Thresholds and other parameters.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub parameters: serde_json::Value,
+    /// Seed, where randomness was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// Where a session's frames come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// File name or data-set row, without folders.
+    pub name: String,
+    /// SHA-256 of the source file, hexadecimal; empty when it has none.
+    pub sha256: String,
+    /// Decoder and its version.
+    pub decoder: String,
+    /// Sampling mode: `interval`, `count`, `import` or a generator's name.
+    pub sampling: String,
+    /// Shot of the source the session lies in, where shots were detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shot: Option<usize>,
+}

@@ -1,0 +1,5 @@
+//! The device as safe Rust. This is the only crate that names the CUDA driver.
+
+mod spec;
+
+pub use spec::{DeviceSpec, ParseDeviceError};
