@@ -1,12 +1,43 @@
-//! The session record: frames, one instruction per transition, masks, and where each field is from.
+//! The session: frames, one instruction per transition, masks, and where each field is from.
+//!
+//! [`Session`] is the form in memory, [`SessionRecord`] its JSON part on disk, and
+//! [`read_folder`] / [`write_folder`] / [`SessionList`] the plain files that people make by hand.
+//! Whatever else brings sessions in (a generator, another data set's reader) is an iterator of
+//! `Result<Session>`: [`open_sessions`] returns one for everything this crate reads itself, and
+//! [`crate::shard::ShardWriter::write_all`] takes one.
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod folder;
+mod import;
+mod list;
+mod pictures;
+mod record;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use folder::{read_folder, write_folder};
+pub use import::{Sessions, open_sessions};
+pub use list::SessionList;
+pub use record::{FORMAT, FrameRecord, MAX_RECORD_BYTES, SessionRecord, TransitionRecord};
+pub use validate::{MAX_INSTRUCTION_BYTES, MAX_KEY_BYTES, check_key};
+
+pub(crate) use pictures::{decode_mask, decode_picture, encode_jpeg, encode_mask, encode_png};
 
 use crate::{Image, Mask};
 use serde::{Deserialize, Serialize};
+
+/// Fewest frames a session may hold: one transition.
+pub const MIN_FRAMES: usize = 2;
 
 /// Most frames a session may hold (the paper's data has 2 to 20).
 pub const MAX_FRAMES: usize = 20;
 
 /// One training or editing example: `frames.len() == transitions.len() + 1`, all frames one size.
+///
+/// The fields are open, so holding a `Session` does not promise these rules;
+/// [`Session::validate`] checks them, and so does everything here that writes or reads sessions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     /// Unique within a data set; letters, digits, `-` and `_` only (no dots: shard readers split there).

@@ -1,0 +1,63 @@
+//! Sessions from whatever a path holds.
+
+use super::folder::{is_session_folder, read_folder};
+use super::{Session, SessionList};
+use crate::shard::{ShardReader, list_shards};
+use crate::{Error, Limits, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Sessions from any source. An `Err` is one session that could not be had; the iterator goes on
+/// behind it where it can.
+pub type Sessions = Box<dyn Iterator<Item = Result<Session>> + Send>;
+
+/// The sessions of a shard (`.tar`), a folder of shards, a list (`.jsonl`), a session folder or a
+/// folder of session folders (by name), in a fixed order. Pictures keep `limits`.
+pub fn open_sessions(path: impl AsRef<Path>, limits: &Limits) -> Result<Sessions> {
+    let path = path.as_ref();
+    let limits = *limits;
+    let has_extension = |wanted: &str| path.extension().is_some_and(|found| found == wanted);
+    if path.is_file() && has_extension("jsonl") {
+        return Ok(Box::new(SessionList::open(path, &limits)?));
+    }
+    if path.is_file() && has_extension("tar") {
+        return Ok(shards(vec![path.to_owned()], limits));
+    }
+    if !path.is_dir() {
+        fs::metadata(path).map_err(|error| Error::io(path, error))?;
+        return Err(Error::format(path, "not a folder, .tar or .jsonl: no sessions can be read"));
+    }
+    if is_session_folder(path) {
+        return Ok(Box::new(std::iter::once(read_folder(path, &limits))));
+    }
+    let tars = list_shards(path)?;
+    if !tars.is_empty() {
+        return Ok(shards(tars, limits));
+    }
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(path).map_err(|error| Error::io(path, error))? {
+        let inner = entry.map_err(|error| Error::io(path, error))?.path();
+        let is_hidden = inner.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && is_session_folder(&inner) {
+            folders.push(inner);
+        }
+    }
+    if folders.is_empty() {
+        return Err(Error::format(
+            path,
+            "no shards (*.tar) and no folders with session.json or instructions.txt",
+        ));
+    }
+    folders.sort();
+    Ok(Box::new(folders.into_iter().map(move |folder| read_folder(folder, &limits))))
+}
+
+/// Shards one after the other; one that cannot be opened is one `Err`.
+fn shards(paths: Vec<PathBuf>, limits: Limits) -> Sessions {
+    Box::new(paths.into_iter().flat_map(move |path| -> Sessions {
+        match ShardReader::open(path, &limits) {
+            Ok(reader) => Box::new(reader.into_sessions()),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }))
+}
