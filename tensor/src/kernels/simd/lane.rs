@@ -1,0 +1,83 @@
+//! The vector of `f32` that kernels are written over.
+
+use std::ops::{Add, Div, Mul, Sub};
+
+/// A vector of [`Lane::WIDTH`] floats in a register.
+pub(crate) trait Lane:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    /// Floats in a vector, a divisor of 16.
+    const WIDTH: usize;
+    /// Rows of the register tile of a product, a divisor of 8; columns are up to three vectors.
+    const TILE_ROWS: usize;
+
+    /// `value` in every place.
+    fn splat(value: f32) -> Self;
+
+    /// Reads `WIDTH` floats.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading `WIDTH` floats; it need not be aligned.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// Writes `WIDTH` floats.
+    ///
+    /// # Safety
+    /// `to` must be valid for writing `WIDTH` floats; it need not be aligned.
+    unsafe fn store(self, to: *mut f32);
+
+    /// Reads `from`, which holds at most `WIDTH` floats; missing ones are zero.
+    fn read_part(from: &[f32]) -> Self;
+
+    /// Writes the first `to.len()` floats; `to` has room for at most `WIDTH`.
+    fn write_part(self, to: &mut [f32]);
+
+    /// `self * factor + addend`, with one rounding where the instruction set has it.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+
+    /// The larger of each pair; `other` where either is NaN.
+    fn max(self, other: Self) -> Self;
+
+    /// The smaller of each pair; `other` where either is NaN.
+    fn min(self, other: Self) -> Self;
+
+    /// Square root.
+    fn sqrt(self) -> Self;
+
+    /// Nearest integer, ties to even, for magnitudes below 2^22.
+    fn round(self) -> Self;
+
+    /// `self * 2^exponent` for integral exponents within [-280, 250].
+    fn scale_by_power(self, exponent: Self) -> Self;
+
+    /// Swaps the floats of each pair (2i, 2i + 1).
+    fn swap_pairs(self) -> Self;
+
+    /// `then` where `a < b`, else `otherwise`.
+    fn where_less(a: Self, b: Self, then: Self, otherwise: Self) -> Self;
+
+    /// Sum of all floats in a fixed order.
+    fn sum(self) -> f32;
+
+    /// Reads the first `WIDTH` floats of `from`.
+    #[inline(always)]
+    fn read(from: &[f32]) -> Self {
+        assert!(from.len() >= Self::WIDTH);
+        // SAFETY: the slice holds `WIDTH` floats.
+        unsafe { Self::load(from.as_ptr()) }
+    }
+
+    /// Writes the first `WIDTH` floats of `to`.
+    #[inline(always)]
+    fn write(self, to: &mut [f32]) {
+        assert!(to.len() >= Self::WIDTH);
+        // SAFETY: the slice has room for `WIDTH` floats.
+        unsafe { self.store(to.as_mut_ptr()) }
+    }
+
+    /// Zero in every place.
+    #[inline(always)]
+    fn zero() -> Self {
+        Self::splat(0.0)
+    }
+}
