@@ -63,6 +63,6 @@ mod tests {
         let split = HoldOut { every: 4, by: HoldOutBy::Key, part: Part::HeldOut };
         let held: Vec<u32> =
             (0..20).filter(|index| split.contains(&format!("session-{index}"))).collect();
-        assert_eq!(held, [0]);
+        assert_eq!(held, [1, 7, 13, 15, 19]);
     }
 }

@@ -127,6 +127,13 @@ impl Loader {
         })
     }
 
+    /// Barren turns in a row after which everything counts as bad. Between two visits of the
+    /// same session lie less than two epochs.
+    fn patience(&self) -> u64 {
+        let share = self.plan.epoch().div_ceil(self.world).saturating_mul(2);
+        if self.start == 0 { share.min(self.turns) } else { share }
+    }
+
     /// Keeps the workers busy.
     fn plan_ahead(&mut self) {
         let mut outstanding = self.workers.outstanding();
@@ -166,9 +173,8 @@ impl Iterator for Loader {
                 return Some(Ok(session));
             }
             self.barren += 1;
-            // Substitutes were tried in vain already; without them a whole epoch must be bad.
-            let share = self.plan.epoch().div_ceil(self.world).min(self.turns);
-            if outcome.bad.len() > 1 || self.barren >= share {
+            // Where substitutes are allowed they were tried in vain already.
+            if outcome.bad.len() > 1 || self.barren >= self.patience() {
                 self.is_done = true;
                 let (_, first) = outcome.bad.into_iter().next()?;
                 return Some(Err(Error::Unsupported(format!(

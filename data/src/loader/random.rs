@@ -1,6 +1,6 @@
 //! Counter-based random numbers: a pure function of seed, stream, pass and index, with no state to
-//! save. The mixing step is the output function of SplitMix64 (Steele, Lea and Flood, "Fast
-//! splittable pseudorandom number generators", OOPSLA 2014), chained over the four words.
+//! save. Each word picks an output of the SplitMix64 generator (Steele, Lea and Flood, "Fast
+//! splittable pseudorandom number generators", OOPSLA 2014) that the words before it seed.
 
 /// Increment of SplitMix64: 2^64 over the golden ratio, odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -28,13 +28,13 @@ impl Random {
     /// `pass` is the number of the pass, or of whatever else the stream counts.
     pub(super) fn new(seed: u64, stream: Stream, dataset: usize, pass: u64) -> Self {
         let stream = (stream as u64) << 32 | dataset as u64;
-        Self { key: chain(chain(mix(seed.wrapping_add(GOLDEN)), stream), pass) }
+        Self { key: output(output(output(seed, 0), stream), pass) }
     }
 
     /// Number `index`, below `bound`. The share of any value is off by at most `bound` / 2^64.
     pub(super) fn below(&self, index: u64, bound: u64) -> u64 {
         assert!(bound > 0, "a number below 0 was asked for");
-        ((u128::from(chain(self.key, index)) * u128::from(bound)) >> 64) as u64
+        ((u128::from(output(self.key, index)) * u128::from(bound)) >> 64) as u64
     }
 
     /// Puts `items` in random order (Fisher and Yates).
@@ -45,13 +45,11 @@ impl Random {
     }
 }
 
-fn chain(key: u64, word: u64) -> u64 {
-    mix(key ^ mix(word.wrapping_add(GOLDEN)))
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+/// Output `index` of the SplitMix64 generator with this seed.
+fn output(seed: u64, index: u64) -> u64 {
+    let z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN));
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
@@ -59,6 +57,16 @@ fn mix(mut z: u64) -> u64 {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    /// The first outputs of the published generator for seed 1234567.
+    #[test]
+    fn outputs_are_those_of_splitmix64() {
+        let first: Vec<u64> = (0..3).map(|index| output(1_234_567, index)).collect();
+        assert_eq!(
+            first,
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+        );
+    }
 
     #[test]
     fn every_key_word_matters() {

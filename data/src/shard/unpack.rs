@@ -114,7 +114,9 @@ pub(crate) fn unpack(
     let session = record.into_session(frames, masks);
     session.validate().map_err(|error| Refusal { reason: Reason::Invalid, error })?;
     let (width, height) = session.size();
-    if size.is_some_and(|size| size != [width, height]) {
+    if let Some(size) = size
+        && size != [width, height]
+    {
         let what = format!("frames are {width} x {height}, the record says {size:?}");
         return Err(refuse(Reason::Invalid, what));
     }
