@@ -5,7 +5,9 @@ use jpeg_encoder::ColorType as JpegColor;
 use png::{BitDepth, ColorType, Transformations};
 use std::io::Cursor;
 use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::{colorspace::ColorSpace, options::DecoderOptions};
+use zune_jpeg::zune_core::{
+    bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions,
+};
 
 /// Decodes a JPEG or PNG file, told apart by its first bytes.
 pub(crate) fn decode_picture(bytes: &[u8], limits: &Limits) -> Result<Image, String> {
@@ -72,7 +74,7 @@ fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Image, String> {
         .set_strict_mode(true)
         .set_max_width(limits.side)
         .set_max_height(limits.side);
-    let mut decoder = JpegDecoder::new_with_options(bytes, options);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|error| one_line(&error))?;
     let info = decoder.info().ok_or("JPEG without a frame header")?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
