@@ -216,6 +216,7 @@ impl Tile<'_> {
 mod tests {
     use super::*;
     use crate::kernels::simd::{Kernel, Simd};
+    use std::marker::PhantomData;
 
     struct Case<'a, A> {
         size: Size,
@@ -223,7 +224,7 @@ mod tests {
         b: (&'a [f32], usize),
         c: (&'a mut [f32], usize),
         start: Start<'a>,
-        order: A,
+        order: PhantomData<A>,
     }
 
     impl<A: Order> Kernel for Case<'_, A> {
@@ -240,7 +241,7 @@ mod tests {
         (0..n as u32).map(|i| ((i * 37 + seed * 101) % 17) as f32 / 4.0 - 2.0).collect()
     }
 
-    fn check<A: Order>(order: fn() -> A, rows: usize, steps: usize, columns: usize) {
+    fn check<A: Order>(rows: usize, steps: usize, columns: usize) {
         let padded = rows.next_multiple_of(ROW_STEP);
         let ldc = leading(columns);
         let lda = leading(padded.max(steps));
@@ -258,7 +259,7 @@ mod tests {
                     b: (&b, ldc),
                     c: (&mut c, ldc),
                     start,
-                    order: order(),
+                    order: PhantomData::<A>,
                 };
                 simd.run(case);
                 for r in 0..rows {
@@ -288,8 +289,8 @@ mod tests {
         for (rows, steps, columns) in
             [(1, 1, 1), (8, 5, 16), (13, 7, 48), (9, 0, 17), (16, 33, 65), (3, 2, 130)]
         {
-            check(|| RowMajor, rows, steps, columns);
-            check(|| ColumnMajor, rows, steps, columns);
+            check::<RowMajor>(rows, steps, columns);
+            check::<ColumnMajor>(rows, steps, columns);
         }
     }
 

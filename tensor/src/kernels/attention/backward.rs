@@ -233,6 +233,7 @@ impl<'a> Gradient<'a> {
 
     /// # Safety
     /// No other task may use this token in this head.
+    #[expect(clippy::mut_from_ref, reason = "each row is handed out once, as the caller promises")]
     unsafe fn row(&self, token: usize, head: usize, head_dim: usize) -> &mut [f32] {
         // SAFETY: rows do not overlap, and the caller promises that this one is used once.
         unsafe { self.data.part(token * self.token_stride + head * self.head_stride, head_dim) }
