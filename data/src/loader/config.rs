@@ -113,6 +113,12 @@ impl Transform {
         Self(Arc::new(function))
     }
 
+    /// [`Session::fit`] to a size whose sides are at least 1.
+    pub fn fit(width: usize, height: usize) -> Self {
+        assert!(width > 0 && height > 0, "fit to {width} x {height}");
+        Self::new(move |session| Ok(session.fit(width, height)))
+    }
+
     /// Applies it.
     pub fn apply(&self, session: Session) -> Result<Session> {
         (self.0)(session)

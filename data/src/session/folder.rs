@@ -14,10 +14,10 @@
 //! at the frame of its number.
 
 use super::{
-    MAX_FRAMES, Provenance, Session, SessionRecord, Source, decode_mask, decode_picture,
-    encode_mask, encode_png, record::MAX_RECORD_BYTES,
+    ImportConfig, MAX_FRAMES, Provenance, Session, SessionRecord, Source, record::MAX_RECORD_BYTES,
 };
-use crate::{Error, Image, Limits, Mask, Result, shard::publish};
+use crate::decode::{encode_mask_png, encode_png, read_image, read_mask};
+use crate::{Error, Image, Mask, Result, shard::publish};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,8 @@ struct Files {
 }
 
 /// Reads a session from a folder laid out as above. The key is the record's, else the folder's
-/// name. Pictures keep `limits`; the result is validated.
-pub fn read_folder(folder: impl AsRef<Path>, limits: &Limits) -> Result<Session> {
+/// name. The result is validated.
+pub fn read_folder(folder: impl AsRef<Path>, config: &ImportConfig) -> Result<Session> {
     let folder = folder.as_ref();
     let record = read_record(folder)?;
     let files = Files::of(folder)?;
@@ -46,8 +46,9 @@ pub fn read_folder(folder: impl AsRef<Path>, limits: &Limits) -> Result<Session>
             ),
         ));
     }
+    let limits = &config.limits;
     let images =
-        files.frames.values().map(|path| read_picture(path, limits)).collect::<Result<Vec<_>>>()?;
+        files.frames.values().map(|path| read_image(path, limits)).collect::<Result<Vec<_>>>()?;
     let starts: Vec<u64> = files.frames.keys().copied().collect();
     let starts = &starts[..starts.len() - 1];
     for (number, path) in files.current.iter().chain(&files.next) {
@@ -73,7 +74,7 @@ pub fn read_folder(folder: impl AsRef<Path>, limits: &Limits) -> Result<Session>
             ));
         }
     }
-    assemble(record, images, masks)
+    assemble(record, images, masks, config)
 }
 
 /// Writes a session as a folder laid out as above, losslessly. The folder must not exist; it
@@ -86,18 +87,19 @@ pub fn write_folder(session: &Session, folder: impl AsRef<Path>) -> Result<()> {
         fs::create_dir(&frames).map_err(|error| Error::io(&frames, error))?;
         fs::create_dir(&masks).map_err(|error| Error::io(&masks, error))?;
         for (index, frame) in session.frames.iter().enumerate() {
-            write(&frames.join(format!("{index:03}.png")), encode_png(&frame.image))?;
+            write(&frames.join(format!("{index:03}.png")), &encode_png(&frame.image))?;
         }
         for (index, transition) in session.transitions.iter().enumerate() {
             let kinds = [("cur", &transition.current_mask), ("next", &transition.next_mask)];
             for (kind, mask) in kinds {
                 if let Some(mask) = mask {
-                    write(&masks.join(format!("{index:03}.{kind}.png")), encode_mask(mask))?;
+                    let file = masks.join(format!("{index:03}.{kind}.png"));
+                    write(&file, &encode_mask_png(mask))?;
                 }
             }
         }
         let record = SessionRecord::of(session).to_pretty_json();
-        write(&temporary.join("session.json"), Ok(record))
+        write(&temporary.join("session.json"), &record)
     })
 }
 
@@ -106,25 +108,15 @@ pub(super) fn is_session_folder(folder: &Path) -> bool {
     folder.join("session.json").is_file() || folder.join("instructions.txt").is_file()
 }
 
-/// Reads a picture file within limits.
-pub(super) fn read_picture(path: &Path, limits: &Limits) -> Result<Image> {
-    let bytes = read_bounded(path, limits.encoded_bytes)?;
-    decode_picture(&bytes, limits).map_err(|what| Error::format(path, what))
-}
-
-/// Reads a mask file within limits.
-pub(super) fn read_mask(path: &Path, limits: &Limits) -> Result<Mask> {
-    let bytes = read_bounded(path, limits.encoded_bytes)?;
-    decode_mask(&bytes, limits).map_err(|what| Error::format(path, what))
-}
-
-/// Puts imported parts together: masks without provenance are marked as imported.
+/// Puts imported parts together: masks without provenance are marked as imported, and frames and
+/// masks are brought to the size asked for.
 pub(super) fn assemble(
     record: SessionRecord,
     images: Vec<Image>,
     masks: Vec<[Option<Mask>; 2]>,
+    config: &ImportConfig,
 ) -> Result<Session> {
-    let mut session = record.into_session(images, masks);
+    let mut session = config.fitted(record.into_session(images, masks));
     for transition in &mut session.transitions {
         let masks =
             [("current_mask", &transition.current_mask), ("next_mask", &transition.next_mask)];
@@ -230,7 +222,6 @@ fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Error::io(path, error))
 }
 
-fn write(path: &Path, bytes: std::result::Result<Vec<u8>, String>) -> Result<()> {
-    let bytes = bytes.map_err(|what| Error::format(path, what))?;
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|error| Error::io(path, error))
 }

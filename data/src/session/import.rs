@@ -11,28 +11,56 @@ use std::path::{Path, PathBuf};
 /// behind it where it can.
 pub type Sessions = Box<dyn Iterator<Item = Result<Session>> + Send>;
 
+/// How sessions are brought in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// What pictures may ask for.
+    pub limits: Limits,
+    /// Columns and rows that frames and masks are scaled and cut to, each by itself; without,
+    /// they stay as they are, and frames of different sizes are refused.
+    pub size: Option<[usize; 2]>,
+}
+
+impl ImportConfig {
+    /// Brings a session to the size asked for.
+    pub(super) fn fitted(&self, session: Session) -> Session {
+        match self.size {
+            Some([width, height]) => session.fit(width, height),
+            None => session,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let [width, height] = self.size.unwrap_or([1, 1]);
+        self.limits
+            .check_size(width, height)
+            .map_err(|what| Error::Unsupported(format!("size to bring sessions to: {what}")))
+    }
+}
+
 /// The sessions of a shard (`.tar`), a folder of shards, a list (`.jsonl`), a session folder or a
-/// folder of session folders (by name), in a fixed order. Pictures keep `limits`.
-pub fn open_sessions(path: impl AsRef<Path>, limits: &Limits) -> Result<Sessions> {
+/// folder of session folders (by name), in a fixed order.
+pub fn open_sessions(path: impl AsRef<Path>, config: &ImportConfig) -> Result<Sessions> {
     let path = path.as_ref();
-    let limits = *limits;
+    let config = *config;
+    config.check()?;
     let has_extension = |wanted: &str| path.extension().is_some_and(|found| found == wanted);
     if path.is_file() && has_extension("jsonl") {
-        return Ok(Box::new(SessionList::open(path, &limits)?));
+        return Ok(Box::new(SessionList::open(path, &config)?));
     }
     if path.is_file() && has_extension("tar") {
-        return Ok(shards(vec![path.to_owned()], limits));
+        return Ok(shards(vec![path.to_owned()], config));
     }
     if !path.is_dir() {
         fs::metadata(path).map_err(|error| Error::io(path, error))?;
         return Err(Error::format(path, "not a folder, .tar or .jsonl: no sessions can be read"));
     }
     if is_session_folder(path) {
-        return Ok(Box::new(std::iter::once(read_folder(path, &limits))));
+        return Ok(Box::new(std::iter::once(read_folder(path, &config))));
     }
     let tars = list_shards(path)?;
     if !tars.is_empty() {
-        return Ok(shards(tars, limits));
+        return Ok(shards(tars, config));
     }
     let mut folders = Vec::new();
     for entry in fs::read_dir(path).map_err(|error| Error::io(path, error))? {
@@ -49,14 +77,17 @@ pub fn open_sessions(path: impl AsRef<Path>, limits: &Limits) -> Result<Sessions
         ));
     }
     folders.sort();
-    Ok(Box::new(folders.into_iter().map(move |folder| read_folder(folder, &limits))))
+    Ok(Box::new(folders.into_iter().map(move |folder| read_folder(folder, &config))))
 }
 
 /// Shards one after the other; one that cannot be opened is one `Err`.
-fn shards(paths: Vec<PathBuf>, limits: Limits) -> Sessions {
+fn shards(paths: Vec<PathBuf>, config: ImportConfig) -> Sessions {
     Box::new(paths.into_iter().flat_map(move |path| -> Sessions {
-        match ShardReader::open(path, &limits) {
-            Ok(reader) => Box::new(reader.into_sessions()),
+        match ShardReader::open(path, &config.limits) {
+            Ok(reader) => {
+                let sessions = reader.into_sessions();
+                Box::new(sessions.map(move |session| Ok(config.fitted(session?))))
+            }
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }))

@@ -8,9 +8,10 @@
 //!  "current_masks": [null], "next_masks": ["kite.png"], "times": [0, 1.5], "source": "park.mp4"}
 //! ```
 
-use super::folder::{assemble, read_mask, read_picture};
-use super::{MAX_FRAMES, MAX_RECORD_BYTES, Session, SessionRecord, Source};
-use crate::{Error, Limits, Mask, Result};
+use super::folder::assemble;
+use super::{ImportConfig, MAX_FRAMES, MAX_RECORD_BYTES, Session, SessionRecord, Source};
+use crate::decode::{read_image, read_mask};
+use crate::{Error, Mask, Result};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub struct SessionList {
     path: PathBuf,
     reader: BufReader<File>,
-    limits: Limits,
+    config: ImportConfig,
     line: u64,
     is_done: bool,
 }
@@ -43,11 +44,11 @@ struct Line {
 }
 
 impl SessionList {
-    /// Opens a list. Pictures keep `limits`.
-    pub fn open(path: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
+    /// Opens a list.
+    pub fn open(path: impl AsRef<Path>, config: &ImportConfig) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let file = File::open(&path).map_err(|error| Error::io(&path, error))?;
-        Ok(Self { path, reader: BufReader::new(file), limits: *limits, line: 0, is_done: false })
+        Ok(Self { path, reader: BufReader::new(file), config: *config, line: 0, is_done: false })
     }
 
     /// The next line without its end, `None` at the end of the file. A line above the limit is
@@ -119,20 +120,21 @@ impl SessionList {
                 line.frames.len()
             )));
         }
+        let limits = &self.config.limits;
         let base = self.path.parent().unwrap_or(Path::new(""));
         let images = line
             .frames
             .iter()
-            .map(|path| read_picture(&base.join(path), &self.limits))
+            .map(|path| read_image(base.join(path), limits))
             .collect::<Result<Vec<_>>>()?;
         let mask = |masks: &[Option<PathBuf>], index: usize| -> Result<Option<Mask>> {
             let path = masks.get(index).and_then(Option::as_ref);
-            path.map(|path| read_mask(&base.join(path), &self.limits)).transpose()
+            path.map(|path| read_mask(base.join(path), limits)).transpose()
         };
         let masks = (0..transitions)
             .map(|index| Ok([mask(&line.current_masks, index)?, mask(&line.next_masks, index)?]))
             .collect::<Result<Vec<_>>>()?;
-        assemble(record, images, masks)
+        assemble(record, images, masks, &self.config)
     }
 }
 

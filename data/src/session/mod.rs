@@ -11,20 +11,18 @@ pub(crate) mod fixtures;
 mod folder;
 mod import;
 mod list;
-mod pictures;
 mod record;
 #[cfg(test)]
 mod tests;
 mod validate;
 
 pub use folder::{read_folder, write_folder};
-pub use import::{Sessions, open_sessions};
+pub use import::{ImportConfig, Sessions, open_sessions};
 pub use list::SessionList;
 pub use record::{FORMAT, FrameRecord, MAX_RECORD_BYTES, SessionRecord, TransitionRecord};
 pub use validate::{MAX_INSTRUCTION_BYTES, MAX_KEY_BYTES, check_key};
 
-pub(crate) use pictures::{decode_mask, decode_picture, encode_jpeg, encode_mask, encode_png};
-
+use crate::decode::{fit, fit_mask};
 use crate::{Image, Mask};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +46,34 @@ pub struct Session {
     pub transitions: Vec<Transition>,
     /// Where the session comes from.
     pub source: Source,
+}
+
+impl Session {
+    /// The session with every frame and mask scaled, its shape kept, until it covers
+    /// `width` x `height`, and cut to that around its centre. All sides must be at least 1.
+    pub fn fit(mut self, width: usize, height: usize) -> Self {
+        let is_right = |has: (usize, usize)| has == (width, height);
+        for frame in &mut self.frames {
+            if !is_right((frame.image.width, frame.image.height)) {
+                frame.image = fit(&frame.image, width, height);
+            }
+        }
+        for transition in &mut self.transitions {
+            for mask in [&mut transition.current_mask, &mut transition.next_mask] {
+                if let Some(mask) = mask
+                    && !is_right((mask.width, mask.height))
+                {
+                    *mask = fit_mask(mask, width, height);
+                }
+            }
+        }
+        self
+    }
+
+    /// Columns and rows of the frames, `(0, 0)` without frames.
+    pub fn size(&self) -> (usize, usize) {
+        self.frames.first().map_or((0, 0), |frame| (frame.image.width, frame.image.height))
+    }
 }
 
 /// A frame and its place in the source.

@@ -1,5 +1,6 @@
 use super::fixtures::{Scratch, session};
 use super::*;
+use crate::decode::{encode_jpeg, encode_mask_png, encode_png};
 use crate::shard::{ShardWriter, WriterConfig};
 use crate::{Error, Limits};
 use proptest::prelude::*;
@@ -7,8 +8,9 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-fn limits() -> Limits {
-    Limits { side: 64, pixels: 64 * 64 * 20, frames: 20, encoded_bytes: 1 << 20 }
+fn config() -> ImportConfig {
+    let limits = Limits { side: 64, pixels: 64 * 64 * 20, frames: 20, encoded_bytes: 1 << 20 };
+    ImportConfig { limits, size: None }
 }
 
 /// The message of an error, which is one line.
@@ -147,12 +149,12 @@ fn folders_keep_a_session() {
     }
     let folder = scratch.join("any name");
     write_folder(&session, &folder).expect("the folder is new");
-    assert_eq!(read_folder(&folder, &limits()).expect("it was just written"), session);
+    assert_eq!(read_folder(&folder, &config()).expect("it was just written"), session);
     assert!(message(write_folder(&session, &folder)).contains("exists already"));
     let names: Vec<_> = fs::read_dir(scratch.path()).expect("it is there").collect();
     assert_eq!(names.len(), 1, "nothing temporary is left");
     fs::remove_file(folder.join("masks/000.cur.png")).expect("it has that mask");
-    assert!(message(read_folder(&folder, &limits())).contains("mask of transition 0"));
+    assert!(message(read_folder(&folder, &config())).contains("mask of transition 0"));
 }
 
 #[test]
@@ -164,15 +166,18 @@ fn hand_made_folders_are_read() {
     // Numbers are compared as numbers: 2 comes before 10.
     for (index, name) in ["shot_2.png", "shot_10.jpg", "shot_11.PNG"].iter().enumerate() {
         let image = &session.frames[index].image;
-        let bytes = if name.ends_with("jpg") { encode_jpeg(image, 95) } else { encode_png(image) };
-        fs::write(folder.join(name), bytes.expect("it encodes")).expect("it writes");
+        let bytes = match name.ends_with("jpg") {
+            true => encode_jpeg(image, 95).expect("it is small"),
+            false => encode_png(image),
+        };
+        fs::write(folder.join(name), bytes).expect("it writes");
     }
     let mask = session.transitions[0].current_mask.clone().expect("the fixture has one");
-    let png = encode_mask(&mask).expect("it encodes");
+    let png = encode_mask_png(&mask);
     fs::write(folder.join("shot_10.next.png"), &png).expect("it writes");
     fs::write(folder.join("notes.md"), "not ours").expect("it writes");
     fs::write(folder.join("instructions.txt"), "add a kite\r\n\n").expect("it writes");
-    let read = read_folder(&folder, &limits()).expect("the layout is right");
+    let read = read_folder(&folder, &config()).expect("the layout is right");
     assert_eq!(read.key, "park");
     assert_eq!(read.frames[0].image, session.frames[0].image);
     assert_eq!(read.frames[2].image, session.frames[2].image);
@@ -182,16 +187,16 @@ fn hand_made_folders_are_read() {
     assert_eq!(read.transitions[1].provenance, [Provenance::imported("next_mask")]);
 
     fs::write(folder.join("shot_3.cur.png"), &png).expect("it writes");
-    assert!(message(read_folder(&folder, &limits())).contains("no transition starts at frame 3"));
+    assert!(message(read_folder(&folder, &config())).contains("no transition starts at frame 3"));
     fs::rename(folder.join("shot_3.cur.png"), folder.join("last.png")).expect("it renames");
-    assert!(message(read_folder(&folder, &limits())).contains("without a number"));
+    assert!(message(read_folder(&folder, &config())).contains("without a number"));
     fs::rename(folder.join("last.png"), folder.join("copy_2.png")).expect("it renames");
-    assert!(message(read_folder(&folder, &limits())).contains("number 2 is also"));
+    assert!(message(read_folder(&folder, &config())).contains("number 2 is also"));
     fs::remove_file(folder.join("copy_2.png")).expect("it is there");
     fs::write(folder.join("instructions.txt"), "one\ntwo\nthree").expect("it writes");
-    assert!(message(read_folder(&folder, &limits())).contains("3 numbered pictures for 3"));
+    assert!(message(read_folder(&folder, &config())).contains("3 numbered pictures for 3"));
     fs::remove_file(folder.join("instructions.txt")).expect("it is there");
-    assert!(message(read_folder(&folder, &limits())).contains("neither session.json nor"));
+    assert!(message(read_folder(&folder, &config())).contains("neither session.json nor"));
 }
 
 #[test]
@@ -199,16 +204,13 @@ fn lists_go_on_behind_bad_lines() {
     let scratch = Scratch::new();
     let session = session("x", 5, 3, 9, 7);
     for (index, frame) in session.frames.iter().enumerate() {
-        let bytes = encode_png(&frame.image).expect("it encodes");
+        let bytes = encode_png(&frame.image);
         fs::write(scratch.join(&format!("{index}.png")), bytes).expect("it writes");
     }
-    let mask = encode_mask(&Mask::filled(9, 7, 255)).expect("it encodes");
+    let mask = encode_mask_png(&Mask::filled(9, 7, 255));
     fs::write(scratch.join("m.png"), mask).expect("it writes");
-    fs::write(
-        scratch.join("small.png"),
-        encode_png(&Image::filled(3, 3, [0; 3])).expect("it encodes"),
-    )
-    .expect("it writes");
+    fs::write(scratch.join("small.png"), encode_png(&Image::filled(3, 3, [0; 3])))
+        .expect("it writes");
     let lines = [
         r#"{"frames": ["0.png", "1.png"], "instructions": ["one"]}"#.to_owned(),
         String::new(),
@@ -229,7 +231,7 @@ fn lists_go_on_behind_bad_lines() {
     ];
     fs::write(scratch.join("list.jsonl"), lines.join("\n")).expect("it writes");
     let sessions: Vec<_> =
-        open_sessions(scratch.join("list.jsonl"), &limits()).expect("the list opens").collect();
+        open_sessions(scratch.join("list.jsonl"), &config()).expect("the list opens").collect();
     assert_eq!(sessions.len(), 11, "every line but the empty one counts");
     let good: Vec<_> = sessions.iter().flatten().collect();
     let keys: Vec<_> = good.iter().map(|session| session.key.as_str()).collect();
@@ -260,7 +262,7 @@ fn lists_go_on_behind_bad_lines() {
 fn any_source_of_sessions_is_recognised() {
     let scratch = Scratch::new();
     let keys = |path: &Path| -> Vec<String> {
-        let sessions = open_sessions(path, &limits()).expect("the source is known");
+        let sessions = open_sessions(path, &config()).expect("the source is known");
         sessions.map(|session| session.expect("all are good").key).collect()
     };
     let folders = scratch.join("folders");
@@ -272,37 +274,51 @@ fn any_source_of_sessions_is_recognised() {
     assert_eq!(keys(&folders), ["a", "b"]);
     assert_eq!(keys(&folders.join("b")), ["b"]);
     let shards = scratch.join("shards");
-    let config = WriterConfig { max_sessions: 1, ..WriterConfig::default() };
-    let mut writer = ShardWriter::create(&shards, config).expect("the folder is new");
+    let one_each = WriterConfig { max_sessions: 1, ..WriterConfig::default() };
+    let mut writer = ShardWriter::create(&shards, one_each).expect("the folder is new");
     for key in ["z", "y"] {
         writer.write(&session(key, 1, 2, 4, 4)).expect("it is valid");
     }
     writer.finish().expect("it finishes");
     assert_eq!(keys(&shards), ["z", "y"]);
     assert_eq!(keys(&shards.join("shard-000001.tar")), ["y"]);
-    let error = |path: &Path| message(open_sessions(path, &limits()).map(|_| ()));
+    let error = |path: &Path| message(open_sessions(path, &config()).map(|_| ()));
     assert!(error(&folders.join("empty")).contains("no shards (*.tar) and no folders"));
-    assert!(matches!(open_sessions(scratch.join("none"), &limits()), Err(Error::Io { .. })));
+    assert!(matches!(open_sessions(scratch.join("none"), &config()), Err(Error::Io { .. })));
     fs::write(scratch.join("a.txt"), "").expect("it writes");
     assert!(error(&scratch.join("a.txt")).contains("not a folder, .tar or .jsonl"));
 }
 
 #[test]
-fn pictures_keep_their_limits() {
-    let image = Image::filled(65, 2, [1, 2, 3]);
-    for bytes in [encode_png(&image), encode_jpeg(&image, 90)] {
-        let bytes = bytes.expect("it encodes");
-        let error = decode_picture(&bytes, &limits()).expect_err("65 is above 64");
-        assert!(error.contains("65") && !error.contains('\n'), "{error}");
-        let few = Limits { encoded_bytes: bytes.len() - 1, ..Limits::default() };
-        assert!(decode_picture(&bytes, &few).is_err());
-        let decoded = decode_picture(&bytes, &Limits::default()).expect("it is within limits");
-        assert_eq!((decoded.width, decoded.height), (65, 2));
+fn sessions_are_brought_to_a_size() {
+    let scratch = Scratch::new();
+    let sizes = [(8, 4), (4, 8), (6, 6)];
+    for (index, (width, height)) in sizes.into_iter().enumerate() {
+        let image = Image::filled(width, height, [10 * index as u8, 0, 0]);
+        fs::write(scratch.join(&format!("{index}.png")), encode_png(&image)).expect("it writes");
     }
-    let mask = encode_mask(&Mask::filled(3, 2, 255)).expect("it encodes");
-    assert_eq!(decode_mask(&mask, &limits()), Ok(Mask::filled(3, 2, 255)));
-    let bright = encode_png(&Image::filled(3, 2, [200, 0, 0])).expect("it encodes");
-    assert_eq!(decode_mask(&bright, &limits()), Ok(Mask::filled(3, 2, 255)));
+    let mask = encode_mask_png(&Mask::filled(3, 3, 255));
+    fs::write(scratch.join("1.cur.png"), mask).expect("it writes");
+    fs::write(scratch.join("session.json"), r#"{"instructions": ["a", "b"], "key": "k"}"#)
+        .expect("it writes");
+    let refused = message(read_folder(scratch.path(), &config()));
+    assert!(refused.contains("frame 1 is 4 x 8, frame 0 is 8 x 4"), "{refused}");
+    let config = ImportConfig { size: Some([5, 3]), ..config() };
+    let session = read_folder(scratch.path(), &config).expect("sizes are made equal");
+    assert_eq!(session.size(), (5, 3));
+    assert_eq!(session.frames[2].image, Image::filled(5, 3, [20, 0, 0]));
+    assert_eq!(session.transitions[1].current_mask, Some(Mask::filled(5, 3, 255)));
+
+    // The same happens to sessions from shards.
+    let shards = scratch.join("shards");
+    let mut writer = ShardWriter::create(&shards, WriterConfig::default()).expect("it is new");
+    writer.write(&session.fit(7, 7)).expect("it is valid");
+    writer.finish().expect("it finishes");
+    let sessions: Vec<_> = open_sessions(&shards, &config).expect("it opens").collect();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].as_ref().expect("it is whole").size(), (5, 3));
+    let none = ImportConfig { size: Some([5, 0]), ..config };
+    assert!(message(open_sessions(&shards, &none).map(|_| ())).contains("picture is 5 x 0"));
 }
 
 proptest! {

@@ -18,11 +18,6 @@ impl Session {
         self.broken_rule().map_or(Ok(()), |what| Err(self.error(what)))
     }
 
-    /// Columns and rows of the frames, `(0, 0)` without frames.
-    pub fn size(&self) -> (usize, usize) {
-        self.frames.first().map_or((0, 0), |frame| (frame.image.width, frame.image.height))
-    }
-
     fn error(&self, what: String) -> Error {
         Error::format(format!("session {}", self.key), what)
     }
@@ -121,6 +116,11 @@ fn broken_mask(mask: &Mask, width: usize, height: usize) -> Option<String> {
             mask.data.len()
         ));
     }
-    let grey = mask.data.iter().find(|&&value| value != 0 && value != 255)?;
+    // No early exit: without one the compiler turns the loop into vector instructions.
+    let is_grey = |value: u8| value != 0 && value != 255;
+    if !mask.data.iter().fold(false, |found, &value| found | is_grey(value)) {
+        return None;
+    }
+    let grey = mask.data.iter().copied().find(|&value| is_grey(value))?;
     Some(format!("holds the value {grey}; a mask holds 0 (keep) and 255 (edit)"))
 }

@@ -1,7 +1,8 @@
 //! A folder of shards as one data set: its summary, its files, and indexes for shards without.
 
-use super::index::{ShardEntry, ShardIndex, hash};
+use super::index::{ShardEntry, ShardIndex};
 use super::{ShardReader, Statistics, publish};
+use crate::decode::sha256_hex;
 use crate::{Error, Limits, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -151,7 +152,7 @@ pub fn index_shard(shard: impl AsRef<Path>, limits: &Limits) -> Result<IndexedSh
                 let entry = &reader.entries()[index];
                 statistics.add(&Statistics::of(&unpacked.session, entry.size));
                 sessions.push(ShardEntry {
-                    sha256: Some(hash(reader.last_bytes())),
+                    sha256: Some(sha256_hex(reader.last_bytes())),
                     source: Some(unpacked.session.source.name),
                     ..entry.clone()
                 });

@@ -5,9 +5,7 @@ use super::{MAX_SESSION_BYTES, MAX_SHARD_SESSIONS, Statistics, publish};
 use crate::session::check_key;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -133,13 +131,4 @@ impl ShardIndex {
         json.push(b'\n');
         publish::file(&Self::path_of(shard), &json)
     }
-}
-
-/// SHA-256 in hexadecimal.
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    text
 }

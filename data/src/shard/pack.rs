@@ -1,10 +1,11 @@
 //! A session as the bytes it takes in a shard: tar members with fixed metadata, the record first.
 
-use super::index::{ShardEntry, hash};
+use super::index::ShardEntry;
 use super::member::BLOCK;
 use super::part::Part;
 use super::{MAX_SESSION_BYTES, Statistics};
-use crate::session::{Session, SessionRecord, encode_jpeg, encode_mask, encode_png};
+use crate::decode::{encode_jpeg, encode_mask_png, encode_png, sha256_hex};
+use crate::session::{Session, SessionRecord};
 use crate::{Error, Result};
 use tar::{EntryType, Header};
 
@@ -48,10 +49,9 @@ impl PackedSession {
         append(&mut bytes, &Part::Record.name(key, ""), &record);
         for (index, frame) in session.frames.iter().enumerate() {
             let (picture, extension) = match format {
-                FrameFormat::Jpeg { quality } => (encode_jpeg(&frame.image, quality), "jpg"),
+                FrameFormat::Jpeg { quality } => (encode_jpeg(&frame.image, quality)?, "jpg"),
                 FrameFormat::Png => (encode_png(&frame.image), "png"),
             };
-            let picture = picture.map_err(|what| refuse(format!("frame {index}: {what}")))?;
             append(&mut bytes, &Part::Frame(index).name(key, extension), &picture);
             let Some(transition) = session.transitions.get(index) else { continue };
             let masks = [
@@ -60,9 +60,7 @@ impl PackedSession {
             ];
             for (part, mask) in masks {
                 if let Some(mask) = mask {
-                    let png = encode_mask(mask)
-                        .map_err(|what| refuse(format!("mask of transition {index}: {what}")))?;
-                    append(&mut bytes, &part.name(key, ""), &png);
+                    append(&mut bytes, &part.name(key, ""), &encode_mask_png(mask));
                 }
             }
         }
@@ -74,7 +72,7 @@ impl PackedSession {
             key: key.clone(),
             offset: 0,
             size,
-            sha256: Some(hash(&bytes)),
+            sha256: Some(sha256_hex(&bytes)),
             source: Some(session.source.name.clone()),
         };
         Ok(Self { entry, statistics: Statistics::of(session, size), bytes })

@@ -1,9 +1,10 @@
 //! Reading a shard: by index, or by scanning where there is none that fits.
 
-use super::index::{ShardEntry, ShardIndex, hash};
+use super::index::{ShardEntry, ShardIndex};
 use super::member::Stop;
 use super::scan::{Scan, scan};
 use super::unpack::{Reason, Refusal, Unpacked, unpack};
+use crate::decode::sha256_hex;
 use crate::session::Session;
 use crate::{Error, Limits, Result};
 use std::fs::File;
@@ -199,7 +200,7 @@ pub(crate) fn read_span(
 
 fn check_hash(bytes: &[u8], entry: &ShardEntry, path: &Path) -> Result<(), Refusal> {
     let Some(wanted) = &entry.sha256 else { return Ok(()) };
-    let found = hash(bytes);
+    let found = sha256_hex(bytes);
     if found == *wanted {
         return Ok(());
     }

@@ -2,7 +2,8 @@
 
 use super::member::{Members, Name};
 use super::part::Part;
-use crate::session::{MAX_RECORD_BYTES, Session, SessionRecord, decode_mask, decode_picture};
+use crate::decode::{decode_image, decode_mask};
+use crate::session::{MAX_RECORD_BYTES, Session, SessionRecord};
 use crate::{Error, Limits, Mask};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -94,8 +95,9 @@ pub(crate) fn unpack(
     }
     for index in 0..count {
         let picture = &bytes[parts[&Part::Frame(index)].clone()];
-        let image = decode_picture(picture, &frame_limits)
-            .map_err(|what| refuse(Reason::Picture, format!("frame {index}: {what}")))?;
+        let name = shard.join(format!("{key}.{index:03}"));
+        let image = decode_image(picture, name, &frame_limits)
+            .map_err(|error| Refusal { reason: Reason::Picture, error })?;
         if index == 0 {
             frame_limits = session_limits(limits, count, image.width, image.height)
                 .map_err(|what| refuse(Reason::Picture, what))?;
@@ -104,8 +106,9 @@ pub(crate) fn unpack(
     }
     let mask = |part: Part| -> Result<Option<Mask>, Refusal> {
         let Some(range) = parts.get(&part) else { return Ok(None) };
-        let mask = decode_mask(&bytes[range.clone()], &frame_limits);
-        mask.map(Some).map_err(|what| refuse(Reason::Picture, format!("{part:?}: {what}")))
+        let name = shard.join(part.name(key, ""));
+        let mask = decode_mask(&bytes[range.clone()], name, &frame_limits);
+        mask.map(Some).map_err(|error| Refusal { reason: Reason::Picture, error })
     };
     let masks = (0..count - 1)
         .map(|index| Ok([mask(Part::CurrentMask(index))?, mask(Part::NextMask(index))?]))

@@ -1,9 +1,9 @@
 use super::*;
 use crate::Image;
-use crate::session::encode_png;
+use crate::decode::encode_png;
 
 fn png(width: usize) -> Vec<u8> {
-    encode_png(&Image::filled(width, 4, [9, 8, 7])).expect("it encodes")
+    encode_png(&Image::filled(width, 4, [9, 8, 7]))
 }
 
 const SHORT: &[u8] = br#"{"instructions": ["make it snow"]}"#;
@@ -43,7 +43,7 @@ fn tricks_are_refused() {
     bomb[20..24].copy_from_slice(&60_000u32.to_be_bytes());
     let crc = crc32(&bomb[12..29]);
     bomb[29..33].copy_from_slice(&crc.to_be_bytes());
-    let large = encode_png(&Image::filled(64, 64, [0; 3])).expect("it encodes");
+    let large = encode_png(&Image::filled(64, 64, [0; 3]));
     let many = serde_json::json!({"instructions": vec!["x"; 19]}).to_string();
     let many = many.as_bytes();
     let sized = br#"{"format": 1, "key": "a", "size": [64, 64],
@@ -72,15 +72,15 @@ fn tricks_are_refused() {
             "CurrentMask(1) is beyond",
             vec![("a.json", SHORT), frames[0], frames[1], ("a.001.cur.png", &good)],
         ),
-        ("frame 1: ", vec![("a.json", SHORT), frames[0], ("a.001.png", b"no picture")]),
+        ("memory.tar/a.001: ", vec![("a.json", SHORT), frames[0], ("a.001.png", b"no picture")]),
         (
-            "frame 0: picture is 60000 x 60000",
+            "a.000: picture is 60000 x 60000",
             vec![("a.json", SHORT), ("a.000.png", &bomb), frames[1]],
         ),
-        ("frame 1: picture is 5 x 4", vec![("a.json", SHORT), frames[0], ("a.001.png", &wide)]),
+        ("a.001: picture is 5 x 4", vec![("a.json", SHORT), frames[0], ("a.001.png", &wide)]),
         ("the record says [64, 64]", two(("a.json", sized))),
         (
-            "NextMask(0): picture is 5 x 4",
+            "a.000.next.png: picture is 5 x 4",
             vec![("a.json", SHORT), frames[0], frames[1], ("a.000.next.png", &wide)],
         ),
     ];
