@@ -1,21 +1,13 @@
-//! Loops that visit every element once: the engine, and the functions of one and two operands.
+//! Functions of every element of one or two operands.
 
 use super::disjoint::Disjoint;
 use super::math;
 use super::simd::{Kernel, Lane, Simd};
+use super::sweep::{Function, Sweep, sweep};
 use rayon::prelude::*;
 
 /// Elements of a task. Smaller calls stay on the calling thread.
 pub(crate) const CHUNK: usize = 1 << 15;
-
-/// A function of `I` inputs with `O` outputs, applied to every element.
-pub(crate) trait Function<const I: usize, const O: usize>: Sync {
-    /// Whether the old outputs are read; if not, `apply` finds zeros in their place.
-    const UPDATES: bool = false;
-
-    /// The new outputs. Must be `#[inline(always)]`.
-    fn apply<L: Lane>(&self, inputs: [L; I], outputs: [L; O]) -> [L; O];
-}
 
 /// Applies `function` to slices of one length.
 pub(crate) fn map<const I: usize, const O: usize>(
@@ -28,7 +20,7 @@ pub(crate) fn map<const I: usize, const O: usize>(
     assert!(inputs.iter().all(|x| x.len() == len), "inputs and outputs differ in length");
     assert!(outputs.iter().all(|x| x.len() == len), "outputs differ in length");
     if len <= CHUNK {
-        return simd.run(Chunk { function: &function, inputs, outputs });
+        return simd.run(Sweep { function: &function, inputs, outputs });
     }
     let outputs = outputs.map(Disjoint::new);
     (0..len.div_ceil(CHUNK)).into_par_iter().for_each(|index| {
@@ -37,58 +29,8 @@ pub(crate) fn map<const I: usize, const O: usize>(
         let inputs = inputs.map(|x| &x[start..start + len]);
         // SAFETY: tasks own disjoint chunks.
         let outputs = outputs.each_ref().map(|x| unsafe { x.part(start, len) });
-        simd.run(Chunk { function: &function, inputs, outputs });
+        simd.run(Sweep { function: &function, inputs, outputs });
     });
-}
-
-/// A piece of a call.
-struct Chunk<'a, F, const I: usize, const O: usize> {
-    function: &'a F,
-    inputs: [&'a [f32]; I],
-    outputs: [&'a mut [f32]; O],
-}
-
-impl<F: Function<I, O>, const I: usize, const O: usize> Kernel for Chunk<'_, F, I, O> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lane>(self) {
-        let Self { function, inputs, mut outputs } = self;
-        let len = outputs[0].len();
-        assert!(inputs.iter().all(|x| x.len() == len) && outputs.iter().all(|x| x.len() == len));
-        let whole = len - len % L::WIDTH;
-        for at in (0..whole).step_by(L::WIDTH) {
-            let (mut from, mut to) = ([L::zero(); I], [L::zero(); O]);
-            for (value, x) in from.iter_mut().zip(&inputs) {
-                // SAFETY: at + WIDTH is at most the length of every slice.
-                *value = unsafe { L::load(x.as_ptr().add(at)) };
-            }
-            if F::UPDATES {
-                for (value, y) in to.iter_mut().zip(&outputs) {
-                    // SAFETY: as above.
-                    *value = unsafe { L::load(y.as_ptr().add(at)) };
-                }
-            }
-            for (value, y) in function.apply(from, to).into_iter().zip(&mut outputs) {
-                // SAFETY: as above.
-                unsafe { value.store(y.as_mut_ptr().add(at)) };
-            }
-        }
-        if whole < len {
-            let (mut from, mut to) = ([L::zero(); I], [L::zero(); O]);
-            for (value, x) in from.iter_mut().zip(&inputs) {
-                *value = L::read_part(&x[whole..]);
-            }
-            if F::UPDATES {
-                for (value, y) in to.iter_mut().zip(&outputs) {
-                    *value = L::read_part(&y[whole..]);
-                }
-            }
-            for (value, y) in function.apply(from, to).into_iter().zip(&mut outputs) {
-                value.write_part(&mut y[whole..]);
-            }
-        }
-    }
 }
 
 /// A function of one operand.
@@ -257,7 +199,7 @@ impl<F: Function<2, 1>> Kernel for Repeat<'_, F> {
                 let at = if x.len() == row { 0 } else { start + i * row };
                 &x[at..at + y.len()]
             });
-            Chunk { function, inputs, outputs: [y] }.run::<L>();
+            sweep::<L, F, 2, 1>(function, inputs, [y]);
         }
     }
 }

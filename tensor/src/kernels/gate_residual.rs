@@ -5,6 +5,7 @@ use super::disjoint::Disjoint;
 use super::runs::{Groups, Run, add_all, add_runs, for_each};
 use super::scratch::with_scratch;
 use super::simd::{Kernel, Lane, Simd};
+use super::sweep::{Function, sweep};
 
 /// Gate per group of rows.
 #[derive(Clone, Copy, Debug)]
@@ -37,15 +38,10 @@ impl<'a> Gate<'a> {
 
     /// Writes gate + parameter of a group.
     #[inline(always)]
-    fn coefficients<L: Lane>(&self, group: usize, to: &mut [f32]) {
-        let gate = &self.gate[group * self.cols..(group + 1) * self.cols];
-        for (i, to) in to.chunks_mut(L::WIDTH).enumerate() {
-            let range = i * L::WIDTH..i * L::WIDTH + to.len();
-            let mut value = L::read_up_to(&gate[range.clone()]);
-            if let Some(parameter) = self.parameter {
-                value = value + L::read_up_to(&parameter[range]);
-            }
-            value.write_up_to(to);
+    fn coefficients(&self, group: usize, to: &mut [f32]) {
+        to.copy_from_slice(&self.gate[group * self.cols..][..self.cols]);
+        if let Some(parameter) = self.parameter {
+            to.iter_mut().zip(parameter).for_each(|(to, parameter)| *to += parameter);
         }
     }
 }
@@ -86,18 +82,22 @@ impl Kernel for ForwardRun<'_> {
     fn run<L: Lane>(self) {
         let Self { gate, group, x, residual, y, factor } = self;
         let cols = gate.cols;
-        gate.coefficients::<L>(group, factor);
+        gate.coefficients(group, factor);
         for start in (0..y.len()).step_by(cols) {
-            let (x, residual) = (&x[start..start + cols], &residual[start..start + cols]);
-            let y = &mut y[start..start + cols];
-            for at in (0..cols).step_by(L::WIDTH) {
-                let end = cols.min(at + L::WIDTH);
-                let factor = L::read_up_to(&factor[at..end]);
-                let value = L::read_up_to(&x[at..end]);
-                let value = value.mul_add(factor, L::read_up_to(&residual[at..end]));
-                value.write_up_to(&mut y[at..end]);
-            }
+            let row = start..start + cols;
+            let inputs = [&x[row.clone()], &residual[row.clone()], &*factor];
+            sweep::<L, _, 3, 1>(&Open, inputs, [&mut y[row]]);
         }
+    }
+}
+
+/// x * factor + residual.
+struct Open;
+
+impl Function<3, 1> for Open {
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x, residual, factor]: [L; 3], _: [L; 1]) -> [L; 1] {
+        [x.mul_add(factor, residual)]
     }
 }
 
@@ -173,19 +173,25 @@ impl Kernel for BackwardRun<'_> {
     fn run<L: Lane>(self) {
         let Self { gate, group, x, dy, dx, sums, factor } = self;
         let cols = gate.cols;
-        gate.coefficients::<L>(group, factor);
+        gate.coefficients(group, factor);
         sums.fill(0.0);
         for start in (0..dx.len()).step_by(cols) {
-            let (x, dy) = (&x[start..start + cols], &dy[start..start + cols]);
-            let dx = &mut dx[start..start + cols];
-            for at in (0..cols).step_by(L::WIDTH) {
-                let end = cols.min(at + L::WIDTH);
-                let dy = L::read_up_to(&dy[at..end]);
-                (dy * L::read_up_to(&factor[at..end])).write_up_to(&mut dx[at..end]);
-                let sum = dy.mul_add(L::read_up_to(&x[at..end]), L::read_up_to(&sums[at..end]));
-                sum.write_up_to(&mut sums[at..end]);
-            }
+            let row = start..start + cols;
+            let inputs = [&x[row.clone()], &dy[row.clone()], &*factor];
+            sweep::<L, _, 3, 2>(&Close, inputs, [&mut *sums, &mut dx[row]]);
         }
+    }
+}
+
+/// Adds dy * x to the sums and writes dy * factor.
+struct Close;
+
+impl Function<3, 2> for Close {
+    const READS: usize = 1;
+
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x, dy, factor]: [L; 3], [sum, _]: [L; 2]) -> [L; 2] {
+        [dy.mul_add(x, sum), dy * factor]
     }
 }
 

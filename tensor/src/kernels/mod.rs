@@ -18,6 +18,7 @@ pub mod rms_norm;
 mod runs;
 mod scratch;
 mod simd;
+mod sweep;
 pub mod swiglu;
 pub mod update;
 

@@ -3,6 +3,7 @@
 use super::disjoint::Disjoint;
 use super::runs::{Groups, for_each};
 use super::simd::{Kernel, Lane, Simd};
+use super::sweep::{Function, Sums, fold, sweep};
 
 /// Writes the mean squared error of each row to `errors` and returns the weighted sum, added in f64
 /// from the first row to the last. The number of rows is that of `weights`.
@@ -49,12 +50,8 @@ impl Kernel for ForwardRun<'_> {
         for (r, error) in errors.iter_mut().enumerate() {
             let row = r * cols..(r + 1) * cols;
             let (a, b) = (&a[row.clone()], &b[row]);
-            let mut sum = L::zero();
-            for (a, b) in a.chunks(L::WIDTH).zip(b.chunks(L::WIDTH)) {
-                let d = L::read_up_to(a) - L::read_up_to(b);
-                sum = d.mul_add(d, sum);
-            }
-            *error = sum.sum() / cols.max(1) as f32;
+            let [sum] = fold::<L, _, 2, 1>(&Distance, [a, b]);
+            *error = sum / cols.max(1) as f32;
         }
     }
 }
@@ -98,13 +95,31 @@ impl Kernel for BackwardRun<'_> {
         for (r, weight) in weights.iter().enumerate() {
             let row = r * cols..(r + 1) * cols;
             let (a, b, da) = (&a[row.clone()], &b[row.clone()], &mut da[row]);
-            let factor = L::splat(factor * weight);
-            for ((a, b), da) in
-                a.chunks(L::WIDTH).zip(b.chunks(L::WIDTH)).zip(da.chunks_mut(L::WIDTH))
-            {
-                ((L::read_up_to(a) - L::read_up_to(b)) * factor).write_up_to(da);
-            }
+            sweep::<L, _, 2, 1>(&Slope { factor: factor * weight }, [a, b], [da]);
         }
+    }
+}
+
+/// Sum of squared differences.
+struct Distance;
+
+impl Sums<2, 1> for Distance {
+    #[inline(always)]
+    fn add<L: Lane>(&self, [a, b]: [L; 2], [sum]: [L; 1]) -> [L; 1] {
+        let d = a - b;
+        [d.mul_add(d, sum)]
+    }
+}
+
+/// factor * (a - b).
+struct Slope {
+    factor: f32,
+}
+
+impl Function<2, 1> for Slope {
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [a, b]: [L; 2], _: [L; 1]) -> [L; 1] {
+        [(a - b) * L::splat(self.factor)]
     }
 }
 

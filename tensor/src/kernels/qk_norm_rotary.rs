@@ -7,10 +7,10 @@
 //! a = w c and b holds -s times the odd weight, then s times the even one.
 
 use super::disjoint::Disjoint;
-use super::rms_norm::sum_of_squares;
 use super::runs::{Groups, Run, add_runs, for_each};
 use super::scratch::with_scratch;
 use super::simd::{Kernel, Lane, Simd};
+use super::sweep::{Dot, Function, Squares, fold, sweep};
 
 /// Sizes that all streams share.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -201,16 +201,21 @@ fn norm_and_rotate<L: Lane>(
     for (head, inverse) in inverse_rms.iter_mut().enumerate() {
         let x = &x[head * head_dim..][..head_dim];
         let y = &mut y[head * head_dim..][..head_dim];
-        let mean = sum_of_squares::<L>(x) / head_dim as f32;
-        *inverse = 1.0 / (mean + heads.epsilon).sqrt();
-        let inverse = L::splat(*inverse);
-        for at in (0..head_dim).step_by(L::WIDTH) {
-            let end = head_dim.min(at + L::WIDTH);
-            let value = L::read_up_to(&x[at..end]);
-            let (a, b) = (L::read_up_to(&a[at..end]), L::read_up_to(&b[at..end]));
-            let sum = (value * a + value.swap_pairs() * b) * inverse;
-            sum.write_up_to(&mut y[at..end]);
-        }
+        let [sum] = fold::<L, _, 1, 1>(&Squares, [x]);
+        *inverse = 1.0 / (sum / head_dim as f32 + heads.epsilon).sqrt();
+        sweep::<L, _, 3, 1>(&Rotate { inverse: *inverse }, [x, a, b], [y]);
+    }
+}
+
+/// (x a + swap(x) b) / rms.
+struct Rotate {
+    inverse: f32,
+}
+
+impl Function<3, 1> for Rotate {
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x, a, b]: [L; 3], _: [L; 1]) -> [L; 1] {
+        [(x * a + x.swap_pairs() * b) * L::splat(self.inverse)]
     }
 }
 
@@ -264,7 +269,7 @@ pub fn backward(
     for_each(runs.len(), |index| {
         // SAFETY: runs do not share partial sums.
         let sums = unsafe { places.part(index * 2 * head_dim, 2 * head_dim) };
-        with_scratch(3 * head_dim, |scratch| {
+        with_scratch(4 * head_dim, |scratch| {
             let (stream, table, run) = (&stream, &table, &runs[index]);
             let (grads, dqkv) = ([dq, dk, dv], &dqkv);
             simd.run(BackwardRun {
@@ -309,7 +314,9 @@ impl Kernel for BackwardRun<'_> {
         let Self { heads, stream, table, run, inverse_rms, grads, dqkv, sums, scratch } = self;
         let (head_dim, width) = (heads.head_dim, heads.width());
         let (cos, rest) = scratch.split_at_mut(head_dim);
-        let (sin, back) = rest.split_at_mut(head_dim);
+        let (sin, rest) = rest.split_at_mut(head_dim);
+        let (back, ones) = rest.split_at_mut(head_dim);
+        ones.fill(1.0);
         sums.fill(0.0);
         for token in run.rows.clone() {
             coefficients(&heads, table, stream.positions[token] as usize, None, cos, sin);
@@ -318,7 +325,7 @@ impl Kernel for BackwardRun<'_> {
             // SAFETY: tokens do not overlap, and each is of one run.
             let to = unsafe { dqkv.part(token * stream.stride, 3 * width) };
             let x = &stream.qkv[token * stream.stride..][..3 * width];
-            let weights = [stream.weight_q, stream.weight_k];
+            let weights = [stream.weight_q.unwrap_or(ones), stream.weight_k.unwrap_or(ones)];
             for (part, weight) in weights.into_iter().enumerate() {
                 for head in 0..heads.heads {
                     let at = part * width + head * head_dim;
@@ -343,7 +350,7 @@ impl Kernel for BackwardRun<'_> {
 struct Head<'a> {
     x: &'a [f32],
     dy: &'a [f32],
-    weight: Option<&'a [f32]>,
+    weight: &'a [f32],
     inverse: f32,
     cos: &'a [f32],
     sin: &'a [f32],
@@ -354,31 +361,40 @@ impl Head<'_> {
     #[inline(always)]
     fn backward<L: Lane>(&self, dx: &mut [f32], sums: &mut [f32], back: &mut [f32]) {
         let Self { x, dy, weight, inverse, cos, sin } = *self;
-        let len = x.len();
-        let scale = L::splat(inverse);
-        let mut dot = L::zero();
-        for at in (0..len).step_by(L::WIDTH) {
-            let end = len.min(at + L::WIDTH);
-            let dy = L::read_up_to(&dy[at..end]);
-            let (cos, sin) = (L::read_up_to(&cos[at..end]), L::read_up_to(&sin[at..end]));
-            // The rotation backwards is the one by the opposite angle.
-            let mut dz = dy * cos - dy.swap_pairs() * sin;
-            let x = L::read_up_to(&x[at..end]);
-            let sum = (dz * scale).mul_add(x, L::read_up_to(&sums[at..end]));
-            sum.write_up_to(&mut sums[at..end]);
-            if let Some(weight) = weight {
-                dz = dz * L::read_up_to(&weight[at..end]);
-            }
-            dot = dz.mul_add(x, dot);
-            dz.write_up_to(&mut back[at..end]);
-        }
-        let pull = L::splat(-inverse * inverse * inverse * dot.sum() / len as f32);
-        for at in (0..len).step_by(L::WIDTH) {
-            let end = len.min(at + L::WIDTH);
-            let dz = L::read_up_to(&back[at..end]);
-            let value = L::read_up_to(&x[at..end]).mul_add(pull, dz * scale);
-            value.write_up_to(&mut dx[at..end]);
-        }
+        let inputs = [x, dy, cos, sin, weight];
+        sweep::<L, _, 5, 2>(&Unrotate { inverse }, inputs, [sums, &mut *back]);
+        let [dot] = fold::<L, _, 2, 1>(&Dot, [x, back]);
+        let pull = -inverse * inverse * inverse * dot / x.len() as f32;
+        sweep::<L, _, 2, 1>(&Unnorm { inverse, pull }, [x, back], [dx]);
+    }
+}
+
+/// Rotates dy by the opposite angle, adds the gradient of the weight to the sums and writes the
+/// gradient of the normalised vector.
+struct Unrotate {
+    inverse: f32,
+}
+
+impl Function<5, 2> for Unrotate {
+    const READS: usize = 1;
+
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x, dy, cos, sin, weight]: [L; 5], [sum, _]: [L; 2]) -> [L; 2] {
+        let dz = dy * cos - dy.swap_pairs() * sin;
+        [(dz * L::splat(self.inverse)).mul_add(x, sum), dz * weight]
+    }
+}
+
+/// The gradient of x from that of x / rms.
+struct Unnorm {
+    inverse: f32,
+    pull: f32,
+}
+
+impl Function<2, 1> for Unnorm {
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x, back]: [L; 2], _: [L; 1]) -> [L; 1] {
+        [x.mul_add(L::splat(self.pull), back * L::splat(self.inverse))]
     }
 }
 

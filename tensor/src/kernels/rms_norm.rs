@@ -6,6 +6,7 @@ use super::disjoint::Disjoint;
 use super::runs::{Groups, Run, add_all, add_runs, for_each};
 use super::scratch::with_scratch;
 use super::simd::{Kernel, Lane, Simd};
+use super::sweep::{Function, Squares, Sums, fold, sweep};
 
 /// Scale and shift per group of rows.
 #[derive(Clone, Copy, Debug)]
@@ -93,28 +94,24 @@ impl<'a> Norm<'a> {
 
     /// Writes weight * (scale + parameter) and shift + parameter of a group.
     #[inline(always)]
-    fn coefficients<L: Lane>(&self, group: usize, factor: &mut [f32], shift: &mut [f32]) {
-        let cols = self.cols;
-        let row = |values: &'a [f32]| &values[group * cols..(group + 1) * cols];
-        for at in (0..cols).step_by(L::WIDTH) {
-            let end = cols.min(at + L::WIDTH);
-            let mut a = L::splat(1.0);
-            if let Some(weight) = self.weight {
-                a = L::read_up_to(&weight[at..end]);
+    fn coefficients(&self, group: usize, factor: &mut [f32], shift: &mut [f32]) {
+        match self.weight {
+            Some(weight) => factor.copy_from_slice(weight),
+            None => factor.fill(1.0),
+        }
+        let Some(m) = &self.modulation else { return };
+        let row = group * self.cols..(group + 1) * self.cols;
+        let (scale, from) = (&m.scale[row.clone()], &m.shift[row]);
+        match m.scale_parameter {
+            Some(parameter) => {
+                let scales = scale.iter().zip(parameter);
+                factor.iter_mut().zip(scales).for_each(|(to, (scale, add))| *to *= scale + add);
             }
-            if let Some(m) = &self.modulation {
-                let mut scale = L::read_up_to(&row(m.scale)[at..end]);
-                if let Some(parameter) = m.scale_parameter {
-                    scale = scale + L::read_up_to(&parameter[at..end]);
-                }
-                a = a * scale;
-                let mut b = L::read_up_to(&row(m.shift)[at..end]);
-                if let Some(parameter) = m.shift_parameter {
-                    b = b + L::read_up_to(&parameter[at..end]);
-                }
-                b.write_up_to(&mut shift[at..end]);
-            }
-            a.write_up_to(&mut factor[at..end]);
+            None => factor.iter_mut().zip(scale).for_each(|(to, scale)| *to *= scale),
+        }
+        shift.copy_from_slice(from);
+        if let Some(parameter) = m.shift_parameter {
+            shift.iter_mut().zip(parameter).for_each(|(to, add)| *to += add);
         }
     }
 }
@@ -159,45 +156,47 @@ impl Kernel for ForwardRun<'_> {
         let Self { norm, group, x, y, inverse_rms, scratch } = self;
         let cols = norm.cols;
         let (factor, shift) = scratch.split_at_mut(cols);
-        norm.coefficients::<L>(group, factor, shift);
-        let has_shift = norm.modulation.is_some();
-        let has_factor = has_shift || norm.weight.is_some();
+        norm.coefficients(group, factor, shift);
         for (i, inverse) in inverse_rms.iter_mut().enumerate() {
             let (x, y) = (&x[i * cols..][..cols], &mut y[i * cols..][..cols]);
-            *inverse = 1.0 / (sum_of_squares::<L>(x) / cols as f32 + norm.epsilon).sqrt();
-            let inverse = L::splat(*inverse);
-            for at in (0..cols).step_by(L::WIDTH) {
-                let end = cols.min(at + L::WIDTH);
-                let mut value = L::read_up_to(&x[at..end]) * inverse;
-                if has_shift {
-                    value = value
-                        .mul_add(L::read_up_to(&factor[at..end]), L::read_up_to(&shift[at..end]));
-                } else if has_factor {
-                    value = value * L::read_up_to(&factor[at..end]);
-                }
-                value.write_up_to(&mut y[at..end]);
+            let [sum] = fold::<L, _, 1, 1>(&Squares, [x]);
+            *inverse = 1.0 / (sum / cols as f32 + norm.epsilon).sqrt();
+            let scale = Normalise { inverse: *inverse };
+            if norm.modulation.is_some() {
+                sweep::<L, _, 3, 1>(&scale, [x, factor, shift], [y]);
+            } else if norm.weight.is_some() {
+                sweep::<L, _, 2, 1>(&scale, [x, factor], [y]);
+            } else {
+                sweep::<L, _, 1, 1>(&scale, [x], [y]);
             }
         }
     }
 }
 
-/// Sum of squares, in four independent sums.
-#[inline(always)]
-pub(crate) fn sum_of_squares<L: Lane>(x: &[f32]) -> f32 {
-    const SUMS: usize = 4;
-    let mut sums = [L::zero(); SUMS];
-    let mut groups = x.chunks_exact(SUMS * L::WIDTH);
-    for group in &mut groups {
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let x = L::read(&group[i * L::WIDTH..]);
-            *sum = x.mul_add(x, *sum);
-        }
+/// x / rms, times a factor and plus a shift where they are there.
+struct Normalise {
+    inverse: f32,
+}
+
+impl Function<1, 1> for Normalise {
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x]: [L; 1], _: [L; 1]) -> [L; 1] {
+        [x * L::splat(self.inverse)]
     }
-    for (sum, rest) in sums.iter_mut().zip(groups.remainder().chunks(L::WIDTH)) {
-        let x = L::read_up_to(rest);
-        *sum = x.mul_add(x, *sum);
+}
+
+impl Function<2, 1> for Normalise {
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x, factor]: [L; 2], _: [L; 1]) -> [L; 1] {
+        [x * L::splat(self.inverse) * factor]
     }
-    ((sums[0] + sums[1]) + (sums[2] + sums[3])).sum()
+}
+
+impl Function<3, 1> for Normalise {
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [x, factor, shift]: [L; 3], _: [L; 1]) -> [L; 1] {
+        [(x * L::splat(self.inverse)).mul_add(factor, shift)]
+    }
 }
 
 /// Floats of workspace that [`backward`] needs.
@@ -325,69 +324,159 @@ impl Kernel for BackwardRun<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lane>(mut self) {
-        let cols = self.norm.cols;
-        let scratch = std::mem::take(&mut self.scratch);
+    fn run<L: Lane>(self) {
+        let Self { norm, group, x, dy, inverse_rms, dx, partials, scratch } = self;
+        let cols = norm.cols;
         let (factor, shift) = scratch.split_at_mut(cols);
-        self.norm.coefficients::<L>(self.group, factor, shift);
-        self.partials.fill(0.0);
-        let rows = self.inverse_rms.len();
+        norm.coefficients(group, factor, shift);
+        partials.fill(0.0);
+        let (normed, plain) = partials.split_at_mut(cols);
+        // Four rows at once read and write the partial sums once for all of them.
         let mut row = 0;
-        while row + 4 <= rows {
-            self.rows::<L, 4>(row, factor);
+        while row + 4 <= inverse_rms.len() {
+            let range = row * cols..(row + 4) * cols;
+            let ([x0, x1, x2, x3], [d0, d1, d2, d3]) =
+                (quarters(&x[range.clone()]), quarters(&dy[range.clone()]));
+            let inputs = [factor, x0, x1, x2, x3, d0, d1, d2, d3];
+            let dots = fold::<L, _, 9, 4>(&Pull, inputs);
+            let step = Step::new(&inverse_rms[row..row + 4], dots, cols);
+            let [y0, y1, y2, y3] = quarters_mut(&mut dx[range]);
+            if plain.is_empty() {
+                sweep::<L, _, 9, 5>(&step, inputs, [&mut *normed, y0, y1, y2, y3]);
+            } else {
+                sweep::<L, _, 9, 6>(&step, inputs, [&mut *normed, &mut *plain, y0, y1, y2, y3]);
+            }
             row += 4;
         }
-        while row < rows {
-            self.rows::<L, 1>(row, factor);
+        while row < inverse_rms.len() {
+            let range = row * cols..(row + 1) * cols;
+            let inputs = [&*factor, &x[range.clone()], &dy[range.clone()]];
+            let dots = fold::<L, _, 3, 1>(&Pull, inputs);
+            let step = Step::new(&inverse_rms[row..row + 1], dots, cols);
+            if plain.is_empty() {
+                sweep::<L, _, 3, 2>(&step, inputs, [&mut *normed, &mut dx[range]]);
+            } else {
+                sweep::<L, _, 3, 3>(&step, inputs, [&mut *normed, &mut *plain, &mut dx[range]]);
+            }
             row += 1;
         }
     }
 }
 
-impl BackwardRun<'_> {
-    /// `R` rows at once, so that partial sums are read and written once for all of them.
-    #[inline(always)]
-    fn rows<L: Lane, const R: usize>(&mut self, row: usize, factor: &[f32]) {
-        let cols = self.norm.cols;
-        let range = row * cols..(row + R) * cols;
-        let (x, dy) = (&self.x[range.clone()], &self.dy[range.clone()]);
-        let dx = &mut self.dx[range];
-        let (normed, plain) = self.partials.split_at_mut(cols);
-        let has_shift = !plain.is_empty();
+/// Four rows of equal length.
+#[inline(always)]
+fn quarters(rows: &[f32]) -> [&[f32]; 4] {
+    let (front, back) = rows.split_at(rows.len() / 2);
+    let ((a, b), (c, d)) = (front.split_at(front.len() / 2), back.split_at(back.len() / 2));
+    [a, b, c, d]
+}
 
-        let mut dots = [L::zero(); R];
-        for at in (0..cols).step_by(L::WIDTH) {
-            let end = cols.min(at + L::WIDTH);
-            let a = L::read_up_to(&factor[at..end]);
-            for (r, dot) in dots.iter_mut().enumerate() {
-                let (at, end) = (r * cols + at, r * cols + end);
-                *dot = (L::read_up_to(&dy[at..end]) * a).mul_add(L::read_up_to(&x[at..end]), *dot);
-            }
+/// Four rows of equal length.
+#[inline(always)]
+fn quarters_mut(rows: &mut [f32]) -> [&mut [f32]; 4] {
+    let (front, back) = rows.split_at_mut(rows.len() / 2);
+    let (a, b) = front.split_at_mut(front.len() / 2);
+    let (c, d) = back.split_at_mut(back.len() / 2);
+    [a, b, c, d]
+}
+
+/// Sum of dy * factor * x for each row.
+struct Pull;
+
+impl Sums<9, 4> for Pull {
+    #[inline(always)]
+    fn add<L: Lane>(&self, inputs: [L; 9], mut sums: [L; 4]) -> [L; 4] {
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let (factor, x, dy) = (inputs[0], inputs[1 + r], inputs[5 + r]);
+            *sum = (dy * factor).mul_add(x, *sum);
         }
-        let (mut inverses, mut pulls) = ([L::zero(); R], [L::zero(); R]);
+        sums
+    }
+}
+
+impl Sums<3, 1> for Pull {
+    #[inline(always)]
+    fn add<L: Lane>(&self, [factor, x, dy]: [L; 3], [sum]: [L; 1]) -> [L; 1] {
+        [(dy * factor).mul_add(x, sum)]
+    }
+}
+
+/// dx = (dy factor) / rms - x sum(dy factor x) / (cols rms³), and the partial sums of dy x / rms
+/// and, where there is a shift, of dy.
+struct Step<const R: usize> {
+    inverse: [f32; R],
+    pull: [f32; R],
+}
+
+impl<const R: usize> Step<R> {
+    #[inline(always)]
+    fn new(inverse_rms: &[f32], dots: [f32; R], cols: usize) -> Self {
+        let (mut inverse, mut pull) = ([0.0; R], [0.0; R]);
         for r in 0..R {
-            let inverse = self.inverse_rms[row + r];
-            inverses[r] = L::splat(inverse);
-            pulls[r] = L::splat(-inverse * inverse * inverse * dots[r].sum() / cols as f32);
+            let i = inverse_rms[r];
+            inverse[r] = i;
+            pull[r] = -i * i * i * dots[r] / cols as f32;
         }
-        for at in (0..cols).step_by(L::WIDTH) {
-            let end = cols.min(at + L::WIDTH);
-            let a = L::read_up_to(&factor[at..end]);
-            let mut normed_sum = L::read_up_to(&normed[at..end]);
-            let mut plain_sum = if has_shift { L::read_up_to(&plain[at..end]) } else { L::zero() };
-            for r in 0..R {
-                let (at, end) = (r * cols + at, r * cols + end);
-                let (x, dy) = (L::read_up_to(&x[at..end]), L::read_up_to(&dy[at..end]));
-                let scaled = dy * inverses[r];
-                normed_sum = scaled.mul_add(x, normed_sum);
-                plain_sum = plain_sum + dy;
-                x.mul_add(pulls[r], scaled * a).write_up_to(&mut dx[at..end]);
-            }
-            normed_sum.write_up_to(&mut normed[at..end]);
-            if has_shift {
-                plain_sum.write_up_to(&mut plain[at..end]);
-            }
+        Self { inverse, pull }
+    }
+
+    /// dx and the new sum of one row.
+    #[inline(always)]
+    fn row<L: Lane>(&self, r: usize, factor: L, x: L, dy: L, sum: L) -> (L, L) {
+        let scaled = dy * L::splat(self.inverse[r]);
+        (x.mul_add(L::splat(self.pull[r]), scaled * factor), scaled.mul_add(x, sum))
+    }
+
+    /// dx of four rows and both sums.
+    #[inline(always)]
+    fn four<L: Lane>(&self, inputs: [L; 9], mut normed: L, mut plain: L) -> ([L; 4], L, L) {
+        let mut dx = [L::zero(); 4];
+        for (r, dx) in dx.iter_mut().enumerate() {
+            let (x, dy) = (inputs[1 + r], inputs[5 + r]);
+            (*dx, normed) = self.row(r, inputs[0], x, dy, normed);
+            plain = plain + dy;
         }
+        (dx, normed, plain)
+    }
+}
+
+impl Function<9, 6> for Step<4> {
+    const READS: usize = 2;
+
+    #[inline(always)]
+    fn apply<L: Lane>(&self, inputs: [L; 9], [normed, plain, ..]: [L; 6]) -> [L; 6] {
+        let ([a, b, c, d], normed, plain) = self.four(inputs, normed, plain);
+        [normed, plain, a, b, c, d]
+    }
+}
+
+impl Function<9, 5> for Step<4> {
+    const READS: usize = 1;
+
+    #[inline(always)]
+    fn apply<L: Lane>(&self, inputs: [L; 9], [normed, ..]: [L; 5]) -> [L; 5] {
+        let ([a, b, c, d], normed, _) = self.four(inputs, normed, L::zero());
+        [normed, a, b, c, d]
+    }
+}
+
+impl Function<3, 3> for Step<1> {
+    const READS: usize = 2;
+
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [factor, x, dy]: [L; 3], [normed, plain, _]: [L; 3]) -> [L; 3] {
+        let (dx, normed) = self.row(0, factor, x, dy, normed);
+        [normed, plain + dy, dx]
+    }
+}
+
+impl Function<3, 2> for Step<1> {
+    const READS: usize = 1;
+
+    #[inline(always)]
+    fn apply<L: Lane>(&self, [factor, x, dy]: [L; 3], [normed, _]: [L; 2]) -> [L; 2] {
+        let (dx, normed) = self.row(0, factor, x, dy, normed);
+        [normed, dx]
     }
 }
 

@@ -1,8 +1,9 @@
 //! silu(gate) * up, the activation of a SwiGLU feed-forward layer.
 
-use super::elementwise::{Function, map};
+use super::elementwise::map;
 use super::math;
 use super::simd::{Lane, Simd};
+use super::sweep::Function;
 
 struct Forward;
 

@@ -1,7 +1,8 @@
 //! In-place arithmetic on parameters and gradients: accumulation, the AdamW step, averages, norms.
 
-use super::elementwise::{CHUNK, Function, map};
+use super::elementwise::{CHUNK, map};
 use super::simd::{Kernel, Lane, Simd};
+use super::sweep::Function;
 use rayon::prelude::*;
 
 /// One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101) for a slice of parameters.
@@ -62,7 +63,7 @@ impl Step {
 }
 
 impl Function<1, 3> for Step {
-    const UPDATES: bool = true;
+    const READS: usize = 3;
 
     #[inline(always)]
     fn apply<L: Lane>(&self, [g]: [L; 1], state: [L; 3]) -> [L; 3] {
@@ -77,7 +78,7 @@ struct StepAndAverage {
 }
 
 impl Function<1, 4> for StepAndAverage {
-    const UPDATES: bool = true;
+    const READS: usize = 4;
 
     #[inline(always)]
     fn apply<L: Lane>(&self, [g]: [L; 1], [p, m, v, average]: [L; 4]) -> [L; 4] {
@@ -124,7 +125,7 @@ struct Axpy {
 }
 
 impl Function<1, 1> for Axpy {
-    const UPDATES: bool = true;
+    const READS: usize = 1;
 
     #[inline(always)]
     fn apply<L: Lane>(&self, [x]: [L; 1], [y]: [L; 1]) -> [L; 1] {
@@ -138,7 +139,7 @@ struct Blend {
 }
 
 impl Function<1, 1> for Blend {
-    const UPDATES: bool = true;
+    const READS: usize = 1;
 
     #[inline(always)]
     fn apply<L: Lane>(&self, [x]: [L; 1], [y]: [L; 1]) -> [L; 1] {
@@ -152,7 +153,7 @@ struct Scale {
 }
 
 impl Function<0, 1> for Scale {
-    const UPDATES: bool = true;
+    const READS: usize = 1;
 
     #[inline(always)]
     fn apply<L: Lane>(&self, _: [L; 0], [y]: [L; 1]) -> [L; 1] {

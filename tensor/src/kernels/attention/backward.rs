@@ -14,6 +14,7 @@ use crate::kernels::product::{
 };
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{Kernel, Lane, Simd};
+use crate::kernels::sweep::{Dot, fold};
 use rayon::prelude::*;
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
@@ -161,7 +162,7 @@ struct Plan {
 
 impl Plan {
     fn new(shape: &Shape, blocks: &[QueryBlock]) -> Self {
-        let groups = groups(blocks, GROUP);
+        let groups = groups(blocks, shape.queries, GROUP);
         let wanted = TASKS.div_ceil(shape.heads.max(1)).min(shape.keys / CHUNK).max(1);
         let chunk = shape.keys.div_ceil(wanted).next_multiple_of(TILE);
         let chunks = shape.keys.div_ceil(chunk.max(1));
@@ -260,13 +261,9 @@ impl Kernel for Delta<'_> {
             // SAFETY: tasks own disjoint ranges of tokens, in every head.
             let places = unsafe { self.delta.part(start, self.tokens.len()) };
             for (place, token) in places.iter_mut().zip(self.tokens.clone()) {
-                let o = self.o.row(token, head, head_dim).chunks(L::WIDTH);
-                let d_o = self.d_o.row(token, head, head_dim).chunks(L::WIDTH);
-                let mut sum = L::zero();
-                for (a, b) in o.zip(d_o) {
-                    sum = L::read_part(a).mul_add(L::read_part(b), sum);
-                }
-                *place = sum.sum();
+                let o = self.o.row(token, head, head_dim);
+                let d_o = self.d_o.row(token, head, head_dim);
+                [*place] = fold::<L, _, 2, 1>(&Dot, [o, d_o]);
             }
         }
     }

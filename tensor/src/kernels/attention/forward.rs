@@ -52,7 +52,7 @@ pub fn forward(simd: Simd, args: Forward<'_>) {
     v.check("v", shape.keys, &shape);
     o.check("o", shape.queries, &shape);
 
-    let groups = groups(blocks, GROUP);
+    let groups = groups(blocks, shape.queries, GROUP);
     let (token_stride, head_stride) = (o.token_stride, o.head_stride);
     let (o, lse) = (Disjoint::new(o.data), Disjoint::new(lse));
     let run = |index: usize| {

@@ -3,31 +3,35 @@
 use std::ops::Range;
 
 /// Queries that see the same keys: `prefix` and `own`, two ranges that do not overlap, either of
-/// which may be empty. A block without keys has zero output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// which may be empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QueryBlock {
     /// Query tokens of the block.
     pub queries: Range<u32>,
-    /// First range of key tokens, as (start, end).
-    pub prefix: (u32, u32),
-    /// Second range of key tokens, as (start, end).
-    pub own: (u32, u32),
+    /// Key tokens they see: what came before.
+    pub prefix: Range<u32>,
+    /// Further key tokens they see: usually their own block.
+    pub own: Range<u32>,
 }
 
 /// Why a list of blocks is not a mask.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MaskError {
-    /// Blocks must follow each other without gap or overlap.
-    #[error("attention mask: block {block} starts at query {start}; it must start at {expected}")]
-    Start {
+    /// Blocks must ascend.
+    #[error(
+        "attention mask: block {block} holds queries {start}..{end}; they must ascend from {from}"
+    )]
+    Order {
         /// Index of the block.
         block: usize,
         /// Where it starts.
         start: u32,
+        /// Where it ends.
+        end: u32,
         /// Where the block before it ends.
-        expected: u32,
+        from: u32,
     },
-    /// The blocks together must hold every query.
+    /// Blocks must hold existing queries.
     #[error("attention mask: blocks end at query {end}; there are {queries} queries")]
     End {
         /// Where the last block ends.
@@ -37,7 +41,7 @@ pub enum MaskError {
     },
     /// A range must run forwards and inside the keys.
     #[error("attention mask: block {block} sees keys {start}..{end}; it must lie within 0..{keys}")]
-    Range {
+    Keys {
         /// Index of the block.
         block: usize,
         /// Start of the range.
@@ -55,57 +59,62 @@ pub enum MaskError {
         /// Index of the block.
         block: usize,
         /// Its first range.
-        prefix: (u32, u32),
+        prefix: Range<u32>,
         /// Its second range.
-        own: (u32, u32),
+        own: Range<u32>,
     },
 }
 
 impl QueryBlock {
     /// All of `queries` queries see all of `keys` keys.
     pub fn full(queries: usize, keys: usize) -> Self {
-        Self { queries: 0..queries as u32, prefix: (0, keys as u32), own: (0, 0) }
+        Self { queries: 0..queries as u32, prefix: 0..keys as u32, own: 0..0 }
     }
 
     /// Number of keys that a query of the block sees.
     pub fn visible(&self) -> usize {
-        self.ranges().iter().map(|range| range.len()).sum()
+        self.prefix.len() + self.own.len()
     }
 
     /// The key ranges, the lower one first.
     pub(super) fn ranges(&self) -> [Range<usize>; 2] {
-        let range = |(start, end): (u32, u32)| start as usize..end as usize;
-        let (prefix, own) = (range(self.prefix), range(self.own));
+        let (prefix, own) = (widen(&self.prefix), widen(&self.own));
         if own.start < prefix.start { [own, prefix] } else { [prefix, own] }
     }
 
     /// The query range.
     pub(super) fn rows(&self) -> Range<usize> {
-        self.queries.start as usize..self.queries.end as usize
+        widen(&self.queries)
     }
 }
 
-/// Checks that the blocks hold every query once, in order, and see existing keys at most once.
+fn widen(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
+}
+
+/// Checks that the blocks name existing queries at most once, in ascending order, and see existing
+/// keys at most once. Queries of no block see nothing.
 pub fn check_blocks(blocks: &[QueryBlock], queries: usize, keys: usize) -> Result<(), MaskError> {
-    let mut expected = 0;
+    let mut from = 0;
     for (block, QueryBlock { queries: rows, prefix, own }) in blocks.iter().enumerate() {
-        if rows.start != expected || rows.end < rows.start {
-            return Err(MaskError::Start { block, start: rows.start, expected });
+        if rows.start < from || rows.end < rows.start {
+            return Err(MaskError::Order { block, start: rows.start, end: rows.end, from });
         }
-        for &(start, end) in [prefix, own] {
-            if start > end || end as usize > keys {
-                return Err(MaskError::Range { block, start, end, keys });
+        for range in [prefix, own] {
+            let &Range { start, end } = range;
+            if start > end || start < end && end as usize > keys {
+                return Err(MaskError::Keys { block, start, end, keys });
             }
         }
-        let is_empty = |(start, end): (u32, u32)| start == end;
-        let are_apart = prefix.1 <= own.0 || own.1 <= prefix.0;
-        if !is_empty(*prefix) && !is_empty(*own) && !are_apart {
-            return Err(MaskError::Overlap { block, prefix: *prefix, own: *own });
+        let are_apart = prefix.end <= own.start || own.end <= prefix.start;
+        if !prefix.is_empty() && !own.is_empty() && !are_apart {
+            let (prefix, own) = (prefix.clone(), own.clone());
+            return Err(MaskError::Overlap { block, prefix, own });
         }
-        expected = rows.end;
+        from = rows.end;
     }
-    if expected as usize != queries {
-        return Err(MaskError::End { end: expected, queries });
+    if from as usize > queries {
+        return Err(MaskError::End { end: from, queries });
     }
     Ok(())
 }
@@ -119,28 +128,30 @@ pub fn visible_pairs(blocks: &[QueryBlock]) -> usize {
 mod tests {
     use super::*;
 
-    fn block(queries: Range<u32>, prefix: (u32, u32), own: (u32, u32)) -> QueryBlock {
+    fn block(queries: Range<u32>, prefix: Range<u32>, own: Range<u32>) -> QueryBlock {
         QueryBlock { queries, prefix, own }
     }
 
     #[test]
     fn good_masks_pass() {
         assert_eq!(check_blocks(&[], 0, 5), Ok(()));
+        assert_eq!(check_blocks(&[], 3, 5), Ok(()));
         assert_eq!(check_blocks(&[QueryBlock::full(3, 4)], 3, 4), Ok(()));
-        let mask =
-            [block(0..2, (0, 3), (5, 6)), block(2..2, (0, 0), (0, 0)), block(2..3, (4, 4), (1, 3))];
-        assert_eq!(check_blocks(&mask, 3, 6), Ok(()));
+        let mask = [block(0..2, 0..3, 5..6), block(2..2, 9..9, 0..0), block(3..4, 4..4, 1..3)];
+        assert_eq!(check_blocks(&mask, 5, 6), Ok(()));
         assert_eq!(visible_pairs(&mask), 2 * 4 + 2);
     }
 
     #[test]
     fn bad_masks_say_why() {
+        #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
         let cases = [
-            (vec![block(1..2, (0, 1), (0, 0))], "block 0 starts at query 1; it must start at 0"),
-            (vec![block(0..1, (0, 1), (0, 0))], "blocks end at query 1; there are 2 queries"),
-            (vec![block(0..2, (0, 9), (0, 0))], "block 0 sees keys 0..9; it must lie within 0..4"),
-            (vec![block(0..2, (2, 1), (0, 0))], "block 0 sees keys 2..1; it must lie within 0..4"),
-            (vec![block(0..2, (0, 3), (2, 4))], "(0, 3) and (2, 4); they must not overlap"),
+            (vec![block(1..2, 0..1, 0..0), block(1..2, 0..1, 0..0)], "they must ascend from 2"),
+            (vec![block(1..0, 0..1, 0..0)], "block 0 holds queries 1..0"),
+            (vec![block(0..3, 0..1, 0..0)], "blocks end at query 3; there are 2 queries"),
+            (vec![block(0..2, 0..9, 0..0)], "block 0 sees keys 0..9; it must lie within 0..4"),
+            (vec![block(0..2, 2..1, 0..0)], "block 0 sees keys 2..1; it must lie within 0..4"),
+            (vec![block(0..2, 0..3, 2..4)], "0..3 and 2..4; they must not overlap"),
         ];
         for (mask, message) in cases {
             let error = check_blocks(&mask, 2, 4).map_err(|error| error.to_string());

@@ -142,17 +142,25 @@ struct Group {
     keys: [Range<usize>; 2],
 }
 
-/// Cuts every block into groups of at most `limit` queries, of equal size where they can be.
-fn groups(blocks: &[QueryBlock], limit: usize) -> Vec<Group> {
+/// Cuts every block into groups of at most `limit` queries, of equal size where they can be. Queries
+/// between blocks are groups that see nothing.
+fn groups(blocks: &[QueryBlock], queries: usize, limit: usize) -> Vec<Group> {
     let mut groups = Vec::new();
+    let mut cut = |rows: Range<usize>, keys: [Range<usize>; 2]| {
+        let count = rows.len().div_ceil(limit).max(1);
+        let size = rows.len().div_ceil(count).next_multiple_of(16).max(16);
+        for start in rows.clone().step_by(size) {
+            let queries = start..(start + size).min(rows.end);
+            groups.push(Group { queries, keys: keys.clone() });
+        }
+    };
+    let mut end = 0;
     for block in blocks {
         let rows = block.rows();
-        let count = rows.len().div_ceil(limit).max(1);
-        let size = rows.len().div_ceil(count).next_multiple_of(16);
-        for start in rows.clone().step_by(size.max(1)) {
-            let queries = start..(start + size).min(rows.end);
-            groups.push(Group { queries, keys: block.ranges() });
-        }
+        cut(end..rows.start, [0..0, 0..0]);
+        end = rows.end;
+        cut(rows, block.ranges());
     }
+    cut(end..queries, [0..0, 0..0]);
     groups
 }

@@ -81,12 +81,6 @@ pub(crate) trait Lane:
         if from.len() >= Self::WIDTH { Self::read(from) } else { Self::read_part(from) }
     }
 
-    /// Writes up to `WIDTH` floats, as many as `to` has room for.
-    #[inline(always)]
-    fn write_up_to(self, to: &mut [f32]) {
-        if to.len() >= Self::WIDTH { self.write(to) } else { self.write_part(to) }
-    }
-
     /// Zero in every place.
     #[inline(always)]
     fn zero() -> Self {
