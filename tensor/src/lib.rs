@@ -7,13 +7,19 @@
 
 mod dtype;
 mod error;
+pub mod kernels;
+mod mapping;
+pub mod ops;
 pub mod pool;
 pub mod random;
+pub mod reference;
 mod shape;
 mod storage;
 mod tensor;
 
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
+pub use mapping::Mapping;
+pub use ops::Op;
 pub use shape::{MAX_RANK, Shape, Strides};
 pub use tensor::Tensor;

@@ -1,5 +1,6 @@
 //! The tensor: a typed, strided view of pooled memory. Views share storage; ops make new tensors.
 
+use crate::mapping::Mapping;
 use crate::storage::Storage;
 use crate::{DType, Element, Error, Result, Shape, Strides};
 use half::bf16;
@@ -75,6 +76,42 @@ impl Tensor {
         Self::build(shape, |all| all.copy_from_slice(data))
     }
 
+    /// A tensor over the row-major elements at `start` of a mapped file, copied only where that place
+    /// is not aligned for them. `Err` when the file ends before the elements do.
+    pub fn from_mapping(
+        mapping: &Arc<Mapping>,
+        start: usize,
+        shape: impl Into<Shape>,
+        dtype: DType,
+    ) -> Result<Self> {
+        let shape = shape.into();
+        let bytes = shape.iter().try_fold(dtype.size(), |bytes, &dim| bytes.checked_mul(dim));
+        let end = bytes.and_then(|bytes| start.checked_add(bytes));
+        let (Some(bytes), Some(range)) =
+            (bytes, end.and_then(|end| mapping.bytes().get(start..end)))
+        else {
+            let what = format!(
+                "{shape} of {dtype} at byte {start} of a file of {} bytes",
+                mapping.bytes().len()
+            );
+            return Err(Error::shape("from_mapping", what));
+        };
+        if range.as_ptr().align_offset(dtype.size()) == 0 {
+            let storage = Arc::new(Storage::Mapped { mapping: mapping.clone(), start, bytes });
+            return Ok(Self {
+                storage,
+                shape,
+                strides: shape.row_major_strides(),
+                offset: 0,
+                dtype,
+            });
+        }
+        let mut tensor = Self::uninit(shape, dtype)?;
+        let to = Arc::get_mut(&mut tensor.storage).and_then(|storage| storage.as_mut_slice::<u8>());
+        to.expect("a fresh tensor has one owner")[..bytes].copy_from_slice(range);
+        Ok(tensor)
+    }
+
     fn fill<T: Element>(&mut self, value: T) {
         self.as_mut_slice().expect("a fresh tensor has one owner").fill(value);
     }
@@ -82,6 +119,11 @@ impl Tensor {
     /// Sizes of the axes.
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// Sizes of the axes, borrowed.
+    pub fn dims(&self) -> &[usize] {
+        &self.shape
     }
 
     /// Steps, in elements, along the axes.
@@ -133,7 +175,7 @@ impl Tensor {
             return None;
         }
         let range = self.offset..self.offset + self.count();
-        Some(&mut Arc::get_mut(&mut self.storage)?.as_mut_slice()[range])
+        Some(&mut Arc::get_mut(&mut self.storage)?.as_mut_slice()?[range])
     }
 
     /// All memory from the first element on, for kernels that walk strides themselves.

@@ -1,0 +1,133 @@
+//! AdamW with f32 master weights (Loshchilov and Hutter, "Decoupled weight decay regularization").
+
+use crate::{Error, Parameters, Result};
+use vincie_tensor::{DType, Tensor, ops};
+
+/// The optimizer's constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWConfig {
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Decoupled decay per step and unit of learning rate, of parameters with two axes or more;
+    /// vectors (biases, norms, modulation) do not decay.
+    pub weight_decay: f32,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+/// Moments of all parameters, and f32 masters of those stored in bf16.
+#[derive(Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    steps: u64,
+    first: Vec<Tensor>,
+    second: Vec<Tensor>,
+    masters: Vec<Option<Tensor>>,
+}
+
+impl AdamW {
+    /// Zero moments for these parameters.
+    pub fn new(parameters: &Parameters, config: AdamWConfig) -> Result<Self> {
+        let zeros = || -> Result<Vec<Tensor>> {
+            parameters
+                .iter()
+                .map(|(_, _, value)| Tensor::zeros(value.shape(), DType::F32))
+                .collect()
+        };
+        let master = |value: &Tensor| -> Result<Option<Tensor>> {
+            if value.dtype() == DType::F32 { Ok(None) } else { value.to_f32().map(Some) }
+        };
+        let masters =
+            parameters.iter().map(|(_, _, value)| master(value)).collect::<Result<_>>()?;
+        Ok(Self { config, steps: 0, first: zeros()?, second: zeros()?, masters })
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// One step at learning rate `rate`. Every gradient is multiplied by `scale` first (clipping);
+    /// parameters without a gradient stay as they are.
+    pub fn step(
+        &mut self,
+        parameters: &mut Parameters,
+        gradients: &[Option<Tensor>],
+        rate: f32,
+        scale: f32,
+    ) -> Result<()> {
+        self.steps += 1;
+        let ids: Vec<_> = parameters.iter().map(|(id, _, _)| id).collect();
+        for (i, (id, gradient)) in ids.into_iter().zip(gradients).enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let gradient = gradient.to_f32()?;
+            let gradient = gradient.to_slice::<f32>()?;
+            let dims = parameters.value(id).shape().rank();
+            let update = ops::AdamW {
+                rate,
+                beta1: self.config.beta1,
+                beta2: self.config.beta2,
+                epsilon: self.config.epsilon,
+                weight_decay: if dims >= 2 { self.config.weight_decay } else { 0.0 },
+                gradient_scale: scale,
+                step: self.steps,
+            };
+            let (first, second) = (&mut self.first[i], &mut self.second[i]);
+            let first = first.as_mut_slice().expect("moments are not shared");
+            let second = second.as_mut_slice().expect("moments are not shared");
+            match &mut self.masters[i] {
+                Some(master) => {
+                    update.apply(owned(master)?, &gradient, first, second);
+                    *parameters.value_mut(id) = master.to_dtype(parameters.value(id).dtype())?;
+                }
+                None => update.apply(owned(parameters.value_mut(id))?, &gradient, first, second),
+            }
+        }
+        Ok(())
+    }
+
+    /// First moments, second moments and masters, in the order of the parameters.
+    pub fn state(&self) -> (&[Tensor], &[Tensor], &[Option<Tensor>]) {
+        (&self.first, &self.second, &self.masters)
+    }
+
+    /// Replaces the state, as a resumed run does.
+    pub fn restore(
+        &mut self,
+        steps: u64,
+        first: Vec<Tensor>,
+        second: Vec<Tensor>,
+        masters: Vec<Option<Tensor>>,
+    ) -> Result<()> {
+        let alike = |a: &[Tensor], b: &[Tensor]| {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| a.shape() == b.shape() && a.dtype() == b.dtype())
+        };
+        let same_masters = masters.len() == self.masters.len()
+            && masters.iter().zip(&self.masters).all(|(a, b)| a.is_some() == b.is_some());
+        if !alike(&first, &self.first) || !alike(&second, &self.second) || !same_masters {
+            return Err(Error::shape(
+                "adamw",
+                "the restored state has other shapes than the parameters",
+            ));
+        }
+        (self.steps, self.first, self.second, self.masters) = (steps, first, second, masters);
+        Ok(())
+    }
+}
+
+/// The elements of a weight, which becomes a copy of its own first where someone else sees it.
+fn owned(tensor: &mut Tensor) -> Result<&mut [f32]> {
+    if !tensor.is_sole_owner() || !tensor.is_contiguous() {
+        *tensor = Tensor::from_slice(&tensor.to_slice::<f32>()?, tensor.shape())?;
+    }
+    Ok(tensor.as_mut_slice().expect("just made sole owner"))
+}

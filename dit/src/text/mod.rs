@@ -1,0 +1,5 @@
+//! Instructions to tokens.
+
+mod words;
+
+pub use words::{Special, Vocabulary};

@@ -1,0 +1,74 @@
+//! Golden numbers: checks a folder of cases (`manifest.json`, safetensors files) against this code.
+//!
+//! A checker works from a case's kind, its configuration and the names of its tensors; file names
+//! carry no meaning. Every expected tensor of a case is compared, or the case fails.
+
+mod case;
+mod compare;
+mod components;
+mod dit;
+mod manifest;
+mod rope;
+mod sampler;
+
+use crate::Result;
+use serde::Serialize;
+use std::path::Path;
+
+pub use case::{CaseReport, Status, TensorReport};
+pub use manifest::{Case, Manifest};
+
+/// All cases of a folder.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// One entry a case, in the manifest's order.
+    pub cases: Vec<CaseReport>,
+}
+
+impl Report {
+    /// Cases with that status.
+    pub fn count(&self, status: Status) -> usize {
+        self.cases.iter().filter(|case| case.status == status).count()
+    }
+}
+
+/// Runs every case of `folder`, or the one named `only`; `progress` sees each as it is done.
+pub fn run(
+    folder: &Path,
+    only: Option<&str>,
+    mut progress: impl FnMut(&CaseReport),
+) -> Result<Report> {
+    let manifest = Manifest::read(folder)?;
+    let chosen: Vec<&Case> =
+        manifest.cases.iter().filter(|case| only.is_none_or(|name| case.name == name)).collect();
+    if let (Some(name), true) = (only, chosen.is_empty()) {
+        let names: Vec<&str> = manifest.cases.iter().map(|case| case.name.as_str()).collect();
+        return Err(crate::Error::invalid(format!(
+            "verify: no case '{name}'; the folder has {}",
+            names.join(", ")
+        )));
+    }
+    let mut cases = Vec::with_capacity(chosen.len());
+    for case in chosen {
+        let report = check(folder, case);
+        progress(&report);
+        cases.push(report);
+    }
+    Ok(Report { cases })
+}
+
+/// Runs one case. A failure to read or compute is a failed case, not a failed run.
+fn check(folder: &Path, case: &Case) -> CaseReport {
+    let mut checker = case::Checker::new(folder, case);
+    let outcome = match case.kind.as_str() {
+        "dit" => dit::check(&mut checker),
+        "rope" => rope::check(&mut checker),
+        "modulation" => components::modulation(&mut checker),
+        "time_embedding" => components::time_embedding(&mut checker),
+        "patch" => components::patch(&mut checker),
+        "swiglu" => components::swiglu(&mut checker),
+        "sampler" => sampler::check(&mut checker),
+        _ => return checker.unsupported(),
+    };
+    checker.finish(outcome)
+}
