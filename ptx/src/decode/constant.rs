@@ -81,8 +81,6 @@ pub(crate) enum Value {
     Special(Special),
     /// Address of a module variable in global or const space.
     Variable(usize, i64),
-    /// Address in shared memory, as an offset in the CTA's window.
-    Shared(u64),
     /// Offset in the frame's local memory.
     Local(i64),
 }

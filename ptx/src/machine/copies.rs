@@ -1,0 +1,691 @@
+//! Asynchronous copies: cp.async by thread, bulk and tensor copies by the async proxy, and their
+//! waits. A copy is a list of segments, checked when it is issued and moved when it lands.
+
+use super::access::Place;
+use super::exec::Exec;
+use super::memory::{DEFINED, UNINIT};
+use super::options::Landing;
+use super::tensor_map::{TENSOR_MAP_BYTES, TensorMap};
+use super::warp::{Lanes, Warp};
+use crate::checks::{Actor, FindingKind, Kind, Stamp};
+use crate::decode::{
+    Addr, AtomOp, Bulk, BulkKind, BulkTensor, Inst, Op, Reg, Scope, Space,
+};
+use crate::parse::Type;
+
+/// A cp.async that its thread has not waited for.
+#[derive(Debug, Clone)]
+pub(crate) struct CopyInFlight {
+    lane: usize,
+    group: u32,
+    offset: usize,
+    bytes: usize,
+    /// Data, or the place to take it from when it lands late.
+    source: Option<(u64, usize)>,
+}
+
+/// Shared memory that a bulk copy of a lane reads.
+#[derive(Debug, Clone)]
+pub(crate) struct BulkRead {
+    lane: usize,
+    group: u32,
+    offset: usize,
+    bytes: usize,
+}
+
+/// A piece of a copy: shared bytes of a CTA and device bytes, or none for zeros.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    global: Option<u64>,
+    cta: usize,
+    offset: usize,
+    bytes: usize,
+}
+
+/// A copy by the async proxy that has not landed.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    segments: Vec<Segment>,
+    is_load: bool,
+    /// Shared source of a copy between CTAs.
+    from_shared: Option<(usize, usize)>,
+    reduce: Option<(AtomOp, Type)>,
+    /// CTA, address and bytes to take off an mbarrier, for each destination.
+    complete: Vec<(usize, u64, i64)>,
+    /// Warp in the cluster, lane and group of a store.
+    owner: (usize, u32, usize, u32),
+}
+
+impl Exec<'_> {
+    pub(crate) fn cp_async(&mut self, warp: &mut Warp, inst: &Inst, active: u32) {
+        let Op::CpAsync { dst, src, bytes, src_bytes, ignore, ignore_negated } = inst.op else {
+            return;
+        };
+        let bytes = bytes as usize;
+        let ignored = match ignore {
+            0 => 0,
+            row if ignore_negated => !warp.mask(row),
+            row => warp.mask(row),
+        };
+        self.check_address(warp, inst, dst.base, active);
+        let (mut sources, mut targets) = ([0u64; 32], [0u64; 32]);
+        for lane in Lanes(active) {
+            let take = match src_bytes {
+                _ if ignored >> lane & 1 == 1 => 0,
+                0 => bytes,
+                row => (warp.r32(row)[lane] as usize).min(bytes),
+            };
+            let to = Self::address(warp, dst, lane);
+            let from = Self::address(warp, src, lane);
+            (sources[lane], targets[lane]) = (from, to);
+            let Some(target) = self.resolve(warp, inst, lane, Space::Shared, to, bytes, true) else {
+                continue;
+            };
+            let Place::Shared { cta, offset } = target else { continue };
+            if take > 0 {
+                // The source must be aligned to the whole size but only `take` bytes are read.
+                if from % bytes as u64 != 0 {
+                    let message = format!("source of {bytes} bytes at an address not its multiple");
+                    self.bad_access(FindingKind::Misaligned, warp, inst, lane, from, message);
+                    continue;
+                }
+                if !self.global_bytes(warp, inst, lane, from, take, false) {
+                    continue;
+                }
+            }
+            if self.options.checks.race {
+                let kind = Kind::CopyInFlight;
+                self.race(warp, inst, lane, target, to, bytes, true, kind, false);
+            }
+            let late = self.options.landing == Landing::Late;
+            if !late {
+                self.land_cp_async(cta, offset, bytes, from, take);
+            }
+            if late || self.options.checks.race {
+                warp.copies.push(CopyInFlight {
+                    lane,
+                    group: warp.copy_groups[lane],
+                    offset,
+                    bytes,
+                    source: late.then_some((from, take)),
+                });
+            }
+        }
+        self.count_access(Space::Global, &sources, active, bytes, false);
+        self.count_access(Space::Shared, &targets, active, bytes, true);
+    }
+
+    /// Checks a range of device memory for bounds, contents and order.
+    pub(crate) fn global_bytes(
+        &mut self,
+        warp: &mut Warp,
+        inst: &Inst,
+        lane: usize,
+        address: u64,
+        bytes: usize,
+        is_write: bool,
+    ) -> bool {
+        let mut at = address;
+        let end = address + bytes as u64;
+        while at < end {
+            // The largest aligned piece at this address that does not pass the end.
+            let piece = (1u64 << at.trailing_zeros().min(3)).min(end - at);
+            let piece = 1 << piece.ilog2();
+            let place = self.resolve(warp, inst, lane, Space::Global, at, piece as usize, is_write);
+            let Some(place) = place else { return false };
+            if self.options.checks.any() {
+                if !is_write && self.read_place::<true>(warp, place, piece as usize).1 == UNINIT {
+                    let message = "a copy of device memory that nobody has written".to_string();
+                    let kind = FindingKind::UninitGlobal;
+                    let lane = Some(lane as u32);
+                    if self.options.checks.init {
+                        self.report(kind, warp, inst, lane, Some(at), None, message);
+                    }
+                }
+                if self.options.checks.race {
+                    let kind = Kind::Plain;
+                    self.race(warp, inst, lane, place, at, piece as usize, is_write, kind, false);
+                }
+            }
+            at += piece;
+        }
+        true
+    }
+
+    fn land_cp_async(&mut self, cta: usize, offset: usize, bytes: usize, from: u64, take: usize) {
+        for index in 0..bytes {
+            let byte = if index < take { self.global_byte(from + index as u64) } else { 0 };
+            self.ctas[cta].shared[offset + index] = byte;
+        }
+        self.define_shared(cta, offset, bytes);
+    }
+
+    fn define_shared(&mut self, cta: usize, offset: usize, bytes: usize) {
+        let states = &mut self.ctas[cta].shared_state;
+        if !states.is_empty() {
+            states[offset..offset + bytes].fill(DEFINED);
+        }
+    }
+
+    fn global_byte(&self, address: u64) -> u8 {
+        let Some((device, allocation)) = self.machine.find(address) else { return 0 };
+        let target = &self.machine.allocations[device][allocation];
+        target.load((address - target.base) as usize, 1) as u8
+    }
+
+    pub(crate) fn cp_async_wait(&mut self, warp: &mut Warp, active: u32, pending: u32, all: bool) {
+        let groups = warp.copy_groups;
+        let is_over = |copy: &CopyInFlight| {
+            active >> copy.lane & 1 == 1
+                && (all || copy.group + pending < groups[copy.lane])
+        };
+        self.finish_copies(warp, is_over);
+    }
+
+    fn finish_copies(&mut self, warp: &mut Warp, is_over: impl Fn(&CopyInFlight) -> bool) {
+        let copies = std::mem::take(&mut warp.copies);
+        for copy in copies {
+            if !is_over(&copy) {
+                warp.copies.push(copy);
+                continue;
+            }
+            if let Some((from, take)) = copy.source {
+                self.land_cp_async(warp.cta, copy.offset, copy.bytes, from, take);
+            }
+            let stamp =
+                Stamp::new(warp.time.warp, 1 << copy.lane, warp.time.epoch, Kind::CopyDone);
+            let shadow = &mut self.ctas[warp.cta].shadow;
+            shadow.restamp_writes(copy.offset, copy.bytes, Kind::CopyInFlight, stamp);
+        }
+    }
+
+    pub(crate) fn cp_async_arrive(
+        &mut self,
+        warp: &mut Warp,
+        inst: &Inst,
+        active: u32,
+        addr: Addr,
+        noinc: bool,
+    ) {
+        self.finish_copies(warp, |copy| active >> copy.lane & 1 == 1);
+        for lane in Lanes(active) {
+            let Some((cta, at)) = self.mbarrier_place(warp, inst, lane, addr, Space::Shared) else {
+                continue;
+            };
+            if !self.mbarrier_exists(warp, inst, lane, cta, at) {
+                continue;
+            }
+            if !noinc {
+                self.expect_arrival(cta, at);
+            }
+            let released = self.options.checks.race.then(|| warp.time.release(1 << lane));
+            if !self.arrive(cta, at, 1, 0, false, released.as_ref()) {
+                let message = "an arrival of copies that the phase does not await".to_string();
+                let kind = FindingKind::MbarrierMisuse;
+                self.report(kind, warp, inst, Some(lane as u32), Some(at), None, message);
+            }
+        }
+    }
+
+    pub(crate) fn bulk(&mut self, warp: &mut Warp, inst: &Inst, active: u32, op: &Bulk) {
+        for lane in Lanes(active) {
+            let bytes = warp.r32(op.bytes)[lane] as usize;
+            let to = Self::address(warp, op.dst, lane);
+            let from = Self::address(warp, op.src, lane);
+            if bytes % 16 != 0 || to % 16 != 0 || from % 16 != 0 {
+                let message = format!("bulk copy of {bytes} bytes from {from:#x} to {to:#x}: all must be multiples of 16");
+                self.bad_access(FindingKind::Misaligned, warp, inst, lane, to, message);
+                continue;
+            }
+            let (shared, global) = match op.kind {
+                BulkKind::Load => (to, Some(from)),
+                BulkKind::Store => (from, Some(to)),
+                BulkKind::SharedToCluster => (to, None),
+            };
+            if bytes == 0 {
+                continue;
+            }
+            let Some((cta, offset)) = self.shared_range(warp, inst, lane, shared, bytes) else {
+                continue;
+            };
+            let is_load = op.kind != BulkKind::Store;
+            if let Some(global) = global
+                && !self.global_bytes(warp, inst, lane, global, bytes, !is_load)
+            {
+                continue;
+            }
+            let mut from_shared = None;
+            if op.kind == BulkKind::SharedToCluster {
+                let Some(source) = self.shared_range(warp, inst, lane, from, bytes) else { continue };
+                self.async_read(warp, inst, 1 << lane, source.0, &[(source.1, bytes)], None);
+                from_shared = Some(source);
+            }
+            let targets = self.multicast(warp, lane, op.multicast, cta);
+            let segments: Vec<Segment> =
+                targets.iter().map(|cta| Segment { global, cta: *cta, offset, bytes }).collect();
+            self.issue(warp, inst, lane, is_load, segments, from_shared, op.reduce, op.mbarrier);
+        }
+    }
+
+    /// The CTAs that receive a copy: those of the multicast mask, or the one addressed.
+    fn multicast(&self, warp: &Warp, lane: usize, mask: u32, cta: usize) -> Vec<usize> {
+        if mask == 0 {
+            return vec![cta];
+        }
+        let mask = warp.r32(mask)[lane] & 0xffff;
+        Lanes(mask).filter(|rank| *rank < self.ctas.len()).collect()
+    }
+
+    fn shared_range(
+        &mut self,
+        warp: &Warp,
+        inst: &Inst,
+        lane: usize,
+        address: u64,
+        bytes: usize,
+    ) -> Option<(usize, usize)> {
+        let first = self.resolve(warp, inst, lane, Space::Cluster, address, 1, true)?;
+        let Place::Shared { cta, offset } = first else { return None };
+        if !self.is_shared(offset as u64, bytes as u64) {
+            let message = format!("a copy of {bytes} bytes leaves shared memory");
+            self.bad_access(FindingKind::OobShared, warp, inst, lane, address, message);
+            return None;
+        }
+        Some((cta, offset))
+    }
+
+    /// Checks a copy against what else touches its shared bytes, then lands or queues it.
+    #[allow(clippy::too_many_arguments)]
+    fn issue(
+        &mut self,
+        warp: &mut Warp,
+        inst: &Inst,
+        lane: usize,
+        is_load: bool,
+        segments: Vec<Segment>,
+        from_shared: Option<(usize, usize)>,
+        reduce: Option<(AtomOp, Type)>,
+        mbarrier: Option<Addr>,
+    ) {
+        let mut complete: Vec<(usize, u64, i64)> = Vec::new();
+        if is_load {
+            let Some(addr) = mbarrier else { return };
+            let Some((home, at)) = self.mbarrier_place(warp, inst, lane, addr, Space::Cluster)
+            else {
+                return;
+            };
+            let several = segments.iter().any(|s| s.cta != segments[0].cta);
+            for segment in &segments {
+                let cta = if several || from_shared.is_some() { segment.cta } else { home };
+                match complete.iter_mut().find(|c| c.0 == cta) {
+                    Some(entry) => entry.2 += segment.bytes as i64,
+                    None => {
+                        if !self.mbarrier_exists(warp, inst, lane, cta, at) {
+                            return;
+                        }
+                        complete.push((cta, at, segment.bytes as i64));
+                    }
+                }
+            }
+            if self.options.checks.race {
+                for segment in &segments {
+                    let cta = if several { segment.cta } else { complete[0].0 };
+                    let Some(mbarrier) = self.ctas[cta].mbarriers.get(&at) else { continue };
+                    let (agent, epoch) = (mbarrier.agent, mbarrier.epoch());
+                    let stamp = Stamp::new(agent, u32::MAX, epoch, Kind::Transaction);
+                    let view = warp.time.view(lane as u32);
+                    let actor = Actor { stamp, view, is_same_value: false };
+                    let shadow = &mut self.ctas[segment.cta].shadow;
+                    let found = shadow.access(segment.offset, segment.bytes, true, &actor);
+                    if let Some(conflict) = found {
+                        let own = conflict.stamp.warp() == warp.time.warp
+                            && conflict.stamp.lanes == 1 << lane
+                            && !matches!(conflict.stamp.kind(), Kind::BulkInFlight | Kind::WgmmaInFlight);
+                        if !own {
+                            let place = Place::Shared { cta: segment.cta, offset: segment.offset };
+                            let at = segment.offset as u64;
+                            let lane = Some(lane as u32);
+                            self.report_conflict(warp, inst, lane, place, at, true, conflict);
+                        }
+                    }
+                }
+            }
+        } else {
+            let ranges: Vec<(usize, usize)> =
+                segments.iter().map(|s| (s.offset, s.bytes)).collect();
+            let group = warp.bulk_groups[lane];
+            self.async_read(warp, inst, 1 << lane, segments[0].cta, &ranges, Some(Kind::BulkInFlight));
+            for (offset, bytes) in ranges {
+                warp.bulk_reads.push(BulkRead { lane, group, offset, bytes });
+            }
+        }
+        for segment in &segments {
+            let bytes = segment.bytes as u64;
+            if is_load {
+                self.counters.shared_written += bytes;
+                self.counters.global_read += bytes;
+            } else {
+                self.counters.shared_read += bytes;
+                self.counters.global_written += bytes;
+            }
+        }
+        let owner = (warp.cta, warp.index, lane, warp.bulk_groups[lane]);
+        let job = Pending { segments, is_load, from_shared, reduce, complete, owner };
+        match self.options.landing {
+            Landing::Early => self.land(job),
+            Landing::Late => self.pending.push(job),
+        }
+    }
+
+    /// Shared memory read by the async proxy for some lanes of a warp: contents, order, fences.
+    pub(crate) fn async_read(
+        &mut self,
+        warp: &Warp,
+        inst: &Inst,
+        lanes: u32,
+        cta: usize,
+        ranges: &[(usize, usize)],
+        in_flight: Option<Kind>,
+    ) {
+        let lane = (lanes.count_ones() == 1).then(|| lanes.trailing_zeros());
+        for (offset, bytes) in ranges {
+            let at = Some(*offset as u64);
+            let states = &self.ctas[cta].shared_state;
+            if !states.is_empty()
+                && self.options.checks.init
+                && states[*offset..*offset + *bytes].contains(&UNINIT)
+            {
+                let message = "the async proxy reads shared memory that nobody has written".into();
+                self.report(FindingKind::UninitShared, warp, inst, lane, at, None, message);
+            }
+            if !self.options.checks.race {
+                continue;
+            }
+            let view = warp.time.view(lanes.trailing_zeros());
+            let unfenced = self.ctas[cta].shadow.writers(*offset, *bytes).into_iter().find(|s| {
+                matches!(s.kind(), Kind::Plain | Kind::Strong)
+                    && !view.fenced.covers(s.warp(), s.lanes, s.epoch)
+            });
+            let kind = in_flight.unwrap_or(Kind::Plain);
+            let stamp = Stamp::new(warp.time.warp, lanes, warp.time.epoch, kind);
+            let actor = Actor { stamp, view, is_same_value: false };
+            let conflict = self.ctas[cta].shadow.access(*offset, *bytes, false, &actor);
+            if let Some(stamp) = unfenced {
+                let message = format!(
+                    "shared memory written by warp {} is read through the async proxy without fence.proxy.async in between",
+                    stamp.warp() % 32
+                );
+                self.report(FindingKind::MissingProxyFence, warp, inst, lane, at, None, message);
+            }
+            if let Some(conflict) = conflict {
+                let own = conflict.stamp.warp() == warp.time.warp
+                    && matches!(conflict.stamp.kind(), Kind::Plain | Kind::Strong | Kind::CopyDone)
+                    && conflict.stamp.lanes & !lanes == 0;
+                if !own {
+                    let place = Place::Shared { cta, offset: *offset };
+                    let address = *offset as u64;
+                    self.report_conflict(warp, inst, lane, place, address, false, conflict);
+                }
+            }
+        }
+    }
+
+    /// Moves the bytes of a copy and tells its mbarriers.
+    fn land(&mut self, job: Pending) {
+        for segment in &job.segments {
+            let Segment { global, cta, offset, bytes } = *segment;
+            if job.is_load {
+                for index in 0..bytes {
+                    let byte = match (job.from_shared, global) {
+                        (Some((source, at)), _) => self.ctas[source].shared[at + index],
+                        (None, Some(address)) => self.global_byte(address + index as u64),
+                        (None, None) => 0,
+                    };
+                    self.ctas[cta].shared[offset + index] = byte;
+                }
+                self.define_shared(cta, offset, bytes);
+            } else if let Some(address) = global {
+                self.store_segment(cta, offset, address, bytes, job.reduce);
+            }
+        }
+        for (cta, at, bytes) in job.complete {
+            self.change_tx(cta, at, -bytes);
+        }
+        self.note_change();
+    }
+
+    fn store_segment(
+        &mut self,
+        cta: usize,
+        offset: usize,
+        address: u64,
+        bytes: usize,
+        reduce: Option<(AtomOp, Type)>,
+    ) {
+        let Some((device, allocation)) = self.machine.find(address) else { return };
+        let target = &self.machine.allocations[device][allocation];
+        let start = (address - target.base) as usize;
+        let step = reduce.map_or(1, |(_, ty)| ty.bytes());
+        for index in (0..bytes).step_by(step) {
+            let mut word = [0u8; 8];
+            word[..step].copy_from_slice(&self.ctas[cta].shared[offset + index..offset + index + step]);
+            let value = u64::from_le_bytes(word);
+            let new = match reduce {
+                Some((op, ty)) => {
+                    super::atomic::apply(op, ty, target.load(start + index, step), value, 0)
+                }
+                None => value,
+            };
+            target.store(start + index, step, new);
+        }
+        target.set_state(start, bytes, DEFINED);
+    }
+
+    /// Lands the copy that waits longest.
+    pub(crate) fn land_oldest(&mut self) {
+        if !self.pending.is_empty() {
+            let job = self.pending.remove(0);
+            self.land(job);
+        }
+    }
+
+    pub(crate) fn bulk_wait(&mut self, warp: &mut Warp, active: u32, pending: u32) {
+        let groups = warp.bulk_groups;
+        let is_over =
+            |lane: usize, group: u32| active >> lane & 1 == 1 && group + pending < groups[lane];
+        let mut at = 0;
+        while at < self.pending.len() {
+            let (cta, index, lane, group) = self.pending[at].owner;
+            let mine = cta == warp.cta && index == warp.index && !self.pending[at].is_load;
+            if mine && is_over(lane, group) {
+                let job = self.pending.remove(at);
+                self.land(job);
+            } else {
+                at += 1;
+            }
+        }
+        for read in std::mem::take(&mut warp.bulk_reads) {
+            if !is_over(read.lane, read.group) {
+                warp.bulk_reads.push(read);
+                continue;
+            }
+            let stamp = Stamp::new(warp.time.warp, 1 << read.lane, warp.time.epoch, Kind::Plain);
+            let shadow = &mut self.ctas[warp.cta].shadow;
+            shadow.restamp_reads(read.offset, read.bytes, Kind::BulkInFlight, stamp);
+        }
+    }
+
+    pub(crate) fn bulk_tensor(&mut self, warp: &mut Warp, inst: &Inst, active: u32, op: &BulkTensor) {
+        for lane in Lanes(active) {
+            let Some(map) = self.tensor_map(warp, inst, lane, op.map) else { continue };
+            if map.dims.len() != op.coordinates.len() {
+                let message = format!("{} coordinates for a map of rank {}", op.coordinates.len(), map.dims.len());
+                self.bad_access(FindingKind::TensorMap, warp, inst, lane, map.address, message);
+                continue;
+            }
+            let at: Vec<i64> =
+                op.coordinates.iter().map(|row| i64::from(warp.r32(*row)[lane] as i32)).collect();
+            let shared = Self::address(warp, op.shared, lane);
+            let align = if op.is_load || map.swizzle != super::tensor_map::Swizzle::None { 128 } else { 16 };
+            if shared % align != 0 {
+                let message = format!("a tile must start at a multiple of {align} bytes");
+                self.bad_access(FindingKind::Misaligned, warp, inst, lane, shared, message);
+                continue;
+            }
+            let tile_bytes =
+                map.tile.iter().product::<u32>() as usize * map.element.bytes();
+            let Some((cta, offset)) = self.shared_range(warp, inst, lane, shared, tile_bytes) else {
+                continue;
+            };
+            let pieces = tile_pieces(&map, &at, offset as u64);
+            let mut is_inside = true;
+            for (global, _, bytes) in &pieces {
+                if let Some(global) = global {
+                    is_inside &= self.global_bytes(warp, inst, lane, *global, *bytes, !op.is_load);
+                }
+                if !is_inside {
+                    break;
+                }
+            }
+            if !is_inside {
+                continue;
+            }
+            let targets = self.multicast(warp, lane, op.multicast, cta);
+            let segments = targets
+                .iter()
+                .flat_map(|cta| {
+                    pieces.iter().map(|(global, offset, bytes)| Segment {
+                        global: *global,
+                        cta: *cta,
+                        offset: *offset as usize,
+                        bytes: *bytes,
+                    })
+                })
+                .collect();
+            let reduce = op.reduce.map(|operation| (operation, map.element));
+            self.issue(warp, inst, lane, op.is_load, segments, None, reduce, op.mbarrier);
+        }
+    }
+
+    fn tensor_map(&mut self, warp: &Warp, inst: &Inst, lane: usize, addr: Addr) -> Option<TensorMap> {
+        let address = Self::address(warp, addr, lane);
+        let mut bytes = [0u8; TENSOR_MAP_BYTES];
+        for (index, chunk) in bytes.chunks_exact_mut(8).enumerate() {
+            let at = address + 8 * index as u64;
+            let place = self.resolve(warp, inst, lane, Space::Generic, at, 8, false)?;
+            chunk.copy_from_slice(&self.read_place::<false>(warp, place, 8).0.to_le_bytes());
+        }
+        let map = TensorMap::decode(&bytes);
+        if map.is_none() || address % 64 != 0 {
+            let message = "no tensor map stands at this address".to_string();
+            self.bad_access(FindingKind::TensorMap, warp, inst, lane, address, message);
+            return None;
+        }
+        map
+    }
+
+    pub(crate) fn store_async(
+        &mut self,
+        warp: &mut Warp,
+        inst: &Inst,
+        active: u32,
+        (addr, mbarrier): (Addr, Addr),
+        src: &[Reg],
+        bytes: usize,
+    ) {
+        for lane in Lanes(active) {
+            let total = bytes * src.len();
+            let address = Self::address(warp, addr, lane);
+            let Some(place) = self.resolve(warp, inst, lane, Space::Cluster, address, total, true)
+            else {
+                continue;
+            };
+            let Some((home, at)) = self.mbarrier_place(warp, inst, lane, mbarrier, Space::Cluster)
+            else {
+                continue;
+            };
+            if !self.mbarrier_exists(warp, inst, lane, home, at) {
+                continue;
+            }
+            let Place::Shared { cta, offset } = place else { continue };
+            if self.options.checks.race
+                && let Some(mbarrier) = self.ctas[home].mbarriers.get(&at)
+            {
+                let (agent, epoch) = (mbarrier.agent, mbarrier.epoch());
+                let stamp = Stamp::new(agent, u32::MAX, epoch, Kind::Transaction);
+                let view = warp.time.view(lane as u32);
+                let actor = Actor { stamp, view, is_same_value: false };
+                let found = self.ctas[cta].shadow.access(offset, total, true, &actor);
+                if let Some(conflict) = found {
+                    let lane = Some(lane as u32);
+                    self.report_conflict(warp, inst, lane, place, address, true, conflict);
+                }
+            }
+            for (index, reg) in src.iter().enumerate() {
+                let part = super::access::advance(place, index * bytes);
+                let value = warp.value(*reg, lane);
+                self.write_place::<true>(warp, part, bytes, value, DEFINED);
+            }
+            self.change_tx(home, at, -(total as i64));
+        }
+        let _ = Scope::Cluster;
+    }
+
+    /// Copies and matrix operations left open by a warp that ends.
+    pub(crate) fn check_leaks(&mut self, warp: &mut Warp) {
+        if !self.options.checks.leaks {
+            return;
+        }
+        let last = self.kernel.code.iter().rev().find(|i| matches!(i.op, Op::Return | Op::Exit));
+        let Some(last) = last.cloned() else { return };
+        if !warp.flights.is_empty() {
+            let message = "the warp ends with a wgmma that was not waited for".to_string();
+            let kind = FindingKind::MissingWgmmaWait;
+            self.report(kind, warp, &last, None, None, None, message);
+        }
+        if !warp.bulk_reads.is_empty() {
+            let lane = Some(warp.bulk_reads[0].lane as u32);
+            let message = "the thread ends while a bulk copy may still read shared memory".to_string();
+            self.report(FindingKind::Leak, warp, &last, lane, None, None, message);
+        }
+    }
+}
+
+/// Device address (none for zeros), shared offset and bytes of each piece of a tile.
+fn tile_pieces(map: &TensorMap, at: &[i64], start: u64) -> Vec<(Option<u64>, u64, usize)> {
+    let element = map.element.bytes();
+    let inner = map.tile[0] as usize;
+    let row_bytes = inner * element;
+    let rows: usize = map.tile[1..].iter().map(|b| *b as usize).product();
+    let mut pieces = Vec::new();
+    for row in 0..rows {
+        let mut rest = row;
+        let mut base = map.address as i64;
+        let mut inside = true;
+        for dim in 1..map.dims.len() {
+            let index = at[dim] + (rest % map.tile[dim] as usize) as i64;
+            rest /= map.tile[dim] as usize;
+            inside &= index >= 0 && (index as u64) < map.dims[dim];
+            base += index.wrapping_mul(map.strides[dim - 1] as i64);
+        }
+        for chunk in 0..row_bytes / 16 {
+            let offset = map.swizzle.apply(start + (row * row_bytes + chunk * 16) as u64);
+            let first = at[0] + (chunk * 16 / element) as i64;
+            let count = (16 / element) as i64;
+            let is_valid = |x: i64| inside && x >= 0 && (x as u64) < map.dims[0];
+            if is_valid(first) && is_valid(first + count - 1) {
+                let address = base + first * element as i64;
+                pieces.push((Some(address as u64), offset, 16));
+            } else if (first..first + count).any(is_valid) {
+                for index in 0..count {
+                    let x = first + index;
+                    let address = is_valid(x).then(|| (base + x * element as i64) as u64);
+                    pieces.push((address, offset + index as u64 * element as u64, element));
+                }
+            } else {
+                pieces.push((None, offset, 16));
+            }
+        }
+    }
+    pieces
+}
