@@ -10,6 +10,7 @@ mod disjoint;
 pub mod elementwise;
 pub mod gate_residual;
 mod math;
+pub mod matmul_bf16;
 pub mod modulation;
 pub mod mse;
 mod product;

@@ -184,7 +184,7 @@ impl Problem {
             ("dk", self.dense(&results.dk, keys), dk),
             ("dv", self.dense(&results.dv, keys), dv),
         ] {
-            let largest = expected.iter().fold(1e-2, |top: f64, x| top.max(x.abs()));
+            let largest = expected.iter().fold(0.1, |top: f64, x| top.max(x.abs()));
             for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 let error = (got - expected).abs() / largest;
                 assert!(error < 1e-5, "{name}[{i}] is {got}, not {expected}: {what}");

@@ -1,5 +1,6 @@
 //! The vector of `f32` that kernels are written over.
 
+use half::bf16;
 use std::ops::{Add, Div, Mul, Sub};
 
 /// A vector of [`Lane::WIDTH`] floats in a register.
@@ -58,6 +59,25 @@ pub(crate) trait Lane:
 
     /// Sum of all floats in a fixed order.
     fn sum(self) -> f32;
+
+    /// `WIDTH` pairs of bf16.
+    type Pairs: Copy;
+
+    /// Reads `WIDTH` pairs.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading 2 `WIDTH` numbers; it need not be aligned.
+    unsafe fn load_pairs(from: *const bf16) -> Self::Pairs;
+
+    /// Reads one pair into every place.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading two numbers; it need not be aligned.
+    unsafe fn splat_pair(from: *const bf16) -> Self::Pairs;
+
+    /// `self` plus both products of each two pairs. How the three summands are rounded, and whether
+    /// denormals count, is up to the level.
+    fn add_products(self, a: Self::Pairs, b: Self::Pairs) -> Self;
 
     /// Reads the first `WIDTH` floats of `from`.
     #[inline(always)]

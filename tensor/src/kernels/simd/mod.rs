@@ -11,9 +11,10 @@ mod x86;
 
 pub(crate) use lane::Lane;
 
+use half::bf16;
 use std::sync::OnceLock;
 
-/// Environment variable that lowers the level: `avx512`, `avx2` or `portable`.
+/// Environment variable that lowers the level: `avx512bf16`, `avx512`, `avx2` or `portable`.
 pub const SIMD_VARIABLE: &str = "VINCIE_SIMD";
 
 /// An instruction set a kernel can be compiled for.
@@ -25,11 +26,13 @@ pub enum Level {
     Avx2,
     /// AVX-512 F, VL, BW and DQ, 16 floats a vector.
     Avx512,
+    /// The same with AVX512-BF16, the dot product of bf16 pairs.
+    Avx512Bf16,
 }
 
 impl Level {
     /// Every level, lowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
 
     /// Name of the level in [`SIMD_VARIABLE`].
     pub fn name(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Level {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512bf16",
         }
     }
 
@@ -47,8 +51,10 @@ impl Level {
             Self::Avx2 => x86::has_avx2(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => x86::has_avx512(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => x86::has_avx512_bf16(),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512 => false,
+            Self::Avx2 | Self::Avx512 | Self::Avx512Bf16 => false,
         }
     }
 }
@@ -85,11 +91,23 @@ impl Simd {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `self` exists, so the CPU has the features of its level.
-            Level::Avx512 => unsafe { x86::run_avx512(kernel) },
+            Level::Avx512 | Level::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx2 => unsafe { x86::run_avx2(kernel) },
             _ => kernel.run::<portable::Portable>(),
+        }
+    }
+
+    /// As [`Simd::run`], for kernels that multiply bf16 pairs. A method of its own, so that all
+    /// others are compiled for one form of AVX-512.
+    #[inline]
+    pub(crate) fn run_with_bf16<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `self` exists, so the CPU has the features of its level.
+            Level::Avx512Bf16 => unsafe { x86::run_avx512_bf16(kernel) },
+            _ => self.run(kernel),
         }
     }
 }
@@ -132,6 +150,35 @@ pub(crate) unsafe fn transpose_block(
         for j in 0..BLOCK {
             // SAFETY: the caller answers for the memory of both blocks.
             unsafe { *to.add(j * to_leading + i) = *from.add(i * from_leading + j) * factor };
+        }
+    }
+}
+
+/// Writes the transposed block of [`BLOCK`] x [`BLOCK`] pairs at `from` to `to`, where rows lie
+/// `from_leading` numbers and `to_leading` pairs apart.
+///
+/// # Safety
+/// `from` must be valid for reading the block and `to` for writing it.
+#[inline(always)]
+pub(crate) unsafe fn transpose_pairs(
+    from: *const bf16,
+    from_leading: usize,
+    to: *mut bf16,
+    to_leading: usize,
+) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is in the baseline of x86-64; the caller answers for the memory.
+    unsafe {
+        x86::transpose_pairs(from, from_leading, to, to_leading);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for i in 0..BLOCK {
+        for j in 0..BLOCK {
+            // SAFETY: the caller answers for the memory of both blocks.
+            unsafe {
+                let pair = from.add(i * from_leading + 2 * j).cast::<u32>().read_unaligned();
+                to.add(2 * (j * to_leading + i)).cast::<u32>().write_unaligned(pair);
+            }
         }
     }
 }
@@ -198,7 +245,7 @@ mod tests {
     #[test]
     fn every_level_computes_the_same_primitives() {
         let widths: Vec<usize> = Simd::available().map(|simd| simd.run(Probe)).collect();
-        assert_eq!(widths[..], [4, 8, 16][..widths.len()]);
+        assert_eq!(widths[..], [4, 8, 16, 16][..widths.len()]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Four floats as an array: what runs where no better level is known.
 
 use super::Lane;
+use half::bf16;
 use std::array;
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -24,6 +25,18 @@ macro_rules! operator {
 }
 
 operator! { Add add + Sub sub - Mul mul * Div div / }
+
+/// The number of a pair that comes first in memory.
+#[inline(always)]
+fn first(pair: u32) -> f32 {
+    f32::from_bits(if cfg!(target_endian = "little") { pair << 16 } else { pair & !0xffff })
+}
+
+/// The number of a pair that comes second in memory.
+#[inline(always)]
+fn second(pair: u32) -> f32 {
+    f32::from_bits(if cfg!(target_endian = "little") { pair & !0xffff } else { pair << 16 })
+}
 
 /// Two to an integral power within the normal range.
 #[inline(always)]
@@ -112,6 +125,28 @@ impl Lane for Portable {
     fn where_less(a: Self, b: Self, then: Self, otherwise: Self) -> Self {
         let pick = |i: usize| if a.0[i] < b.0[i] { then.0[i] } else { otherwise.0[i] };
         Self([pick(0), pick(1), pick(2), pick(3)])
+    }
+
+    /// The first and the second numbers of the pairs.
+    type Pairs = [Self; 2];
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const bf16) -> [Self; 2] {
+        // SAFETY: the caller promises eight readable numbers; an unaligned read asks no more.
+        let pairs = unsafe { from.cast::<[u32; 4]>().read_unaligned() };
+        [Self(pairs.map(first)), Self(pairs.map(second))]
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const bf16) -> [Self; 2] {
+        // SAFETY: the caller promises two readable numbers; an unaligned read asks no more.
+        let pair = unsafe { from.cast::<u32>().read_unaligned() };
+        [Self::splat(first(pair)), Self::splat(second(pair))]
+    }
+
+    #[inline(always)]
+    fn add_products(self, [a, c]: [Self; 2], [b, d]: [Self; 2]) -> Self {
+        c.mul_add(d, a.mul_add(b, self))
     }
 
     #[inline(always)]

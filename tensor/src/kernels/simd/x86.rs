@@ -1,7 +1,9 @@
 //! The AVX2 and AVX-512 vectors and the entry points compiled for them.
 
 use super::{Kernel, Lane};
+use half::bf16;
 use std::arch::x86_64::*;
+use std::mem::transmute;
 use std::ops::{Add, Div, Mul, Sub};
 
 pub(super) fn has_avx2() -> bool {
@@ -16,6 +18,10 @@ pub(super) fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512dq")
 }
 
+pub(super) fn has_avx512_bf16() -> bool {
+    has_avx512() && is_x86_feature_detected!("avx512bf16")
+}
+
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx2>()
@@ -23,7 +29,12 @@ pub(super) fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(super) fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<Avx512>()
+    kernel.run::<Avx512<false>>()
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma")]
+pub(super) fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512<true>>()
 }
 
 /// The baseline form of [`super::transpose_block`].
@@ -45,18 +56,49 @@ pub(super) unsafe fn transpose_block(
         for (i, row) in rows.iter_mut().enumerate() {
             *row = _mm_mul_ps(_mm_loadu_ps(from.add(i * from_leading)), factor);
         }
-        let [a, b, c, d] = rows;
+        for (j, column) in transposed(rows).into_iter().enumerate() {
+            _mm_storeu_ps(to.add(j * to_leading), column);
+        }
+    }
+}
+
+/// The baseline form of [`super::transpose_pairs`].
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn transpose_pairs(
+    from: *const bf16,
+    from_leading: usize,
+    to: *mut bf16,
+    to_leading: usize,
+) {
+    // SAFETY: SSE is in the baseline of x86-64; the caller answers for the memory. The shuffles
+    // leave the bits of each pair as they are.
+    unsafe {
+        let mut rows = [_mm_setzero_ps(); 4];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = _mm_loadu_ps(from.add(i * from_leading).cast());
+        }
+        for (j, column) in transposed(rows).into_iter().enumerate() {
+            _mm_storeu_ps(to.add(2 * j * to_leading).cast(), column);
+        }
+    }
+}
+
+/// The columns of four rows.
+#[inline(always)]
+fn transposed([a, b, c, d]: [__m128; 4]) -> [__m128; 4] {
+    // SAFETY: SSE is in the baseline of x86-64.
+    unsafe {
         let (ab_low, ab_high) = (_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
         let (cd_low, cd_high) = (_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
-        let columns = [
+        [
             _mm_movelh_ps(ab_low, cd_low),
             _mm_movehl_ps(cd_low, ab_low),
             _mm_movelh_ps(ab_high, cd_high),
             _mm_movehl_ps(cd_high, ab_high),
-        ];
-        for (j, column) in columns.into_iter().enumerate() {
-            _mm_storeu_ps(to.add(j * to_leading), column);
-        }
+        ]
     }
 }
 
@@ -64,13 +106,13 @@ pub(super) unsafe fn transpose_block(
 #[derive(Clone, Copy)]
 struct Avx2(__m256);
 
-/// Sixteen floats.
+/// Sixteen floats, with or without the dot product of bf16 pairs.
 #[derive(Clone, Copy)]
-struct Avx512(__m512);
+struct Avx512<const HAS_BF16: bool>(__m512);
 
 macro_rules! operator {
-    ($lane:ident $($trait:ident $method:ident $intrinsic:ident)*) => {$(
-        impl $trait for $lane {
+    ([$($generics:tt)*] $lane:ty, $trait:ident, $method:ident, $intrinsic:ident) => {
+        impl<$($generics)*> $trait for $lane {
             type Output = Self;
 
             #[inline(always)]
@@ -79,11 +121,17 @@ macro_rules! operator {
                 Self(unsafe { $intrinsic(self.0, other.0) })
             }
         }
-    )*};
+    };
 }
 
-operator! { Avx2 Add add _mm256_add_ps Sub sub _mm256_sub_ps Mul mul _mm256_mul_ps Div div _mm256_div_ps }
-operator! { Avx512 Add add _mm512_add_ps Sub sub _mm512_sub_ps Mul mul _mm512_mul_ps Div div _mm512_div_ps }
+operator!([] Avx2, Add, add, _mm256_add_ps);
+operator!([] Avx2, Sub, sub, _mm256_sub_ps);
+operator!([] Avx2, Mul, mul, _mm256_mul_ps);
+operator!([] Avx2, Div, div, _mm256_div_ps);
+operator!([const HAS_BF16: bool] Avx512<HAS_BF16>, Add, add, _mm512_add_ps);
+operator!([const HAS_BF16: bool] Avx512<HAS_BF16>, Sub, sub, _mm512_sub_ps);
+operator!([const HAS_BF16: bool] Avx512<HAS_BF16>, Mul, mul, _mm512_mul_ps);
+operator!([const HAS_BF16: bool] Avx512<HAS_BF16>, Div, div, _mm512_div_ps);
 
 impl Avx2 {
     /// All bits set in the first `n` places.
@@ -192,6 +240,32 @@ impl Lane for Avx2 {
         }
     }
 
+    /// The first and the second numbers of the pairs.
+    type Pairs = [Self; 2];
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const bf16) -> [Self; 2] {
+        // SAFETY: the caller promises sixteen readable numbers.
+        unsafe {
+            let pairs = _mm256_loadu_si256(from.cast());
+            let second = _mm256_and_si256(pairs, _mm256_set1_epi32(!0xffff));
+            let first = _mm256_slli_epi32::<16>(pairs);
+            [Self(_mm256_castsi256_ps(first)), Self(_mm256_castsi256_ps(second))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const bf16) -> [Self; 2] {
+        // SAFETY: the caller promises two readable numbers.
+        let pair = unsafe { from.cast::<u32>().read_unaligned() };
+        [Self::splat(f32::from_bits(pair << 16)), Self::splat(f32::from_bits(pair & !0xffff))]
+    }
+
+    #[inline(always)]
+    fn add_products(self, [a, c]: [Self; 2], [b, d]: [Self; 2]) -> Self {
+        c.mul_add(d, a.mul_add(b, self))
+    }
+
     #[inline(always)]
     fn sum(self) -> f32 {
         // SAFETY: a value of this type exists only below the entry point of its level.
@@ -204,7 +278,7 @@ impl Lane for Avx2 {
     }
 }
 
-impl Avx512 {
+impl<const HAS_BF16: bool> Avx512<HAS_BF16> {
     /// The first `n` places.
     #[inline(always)]
     fn mask(n: usize) -> __mmask16 {
@@ -223,7 +297,7 @@ impl Avx512 {
     }
 }
 
-impl Lane for Avx512 {
+impl<const HAS_BF16: bool> Lane for Avx512<HAS_BF16> {
     const WIDTH: usize = 16;
     const TILE_ROWS: usize = 8;
 
@@ -306,6 +380,42 @@ impl Lane for Avx512 {
         unsafe {
             let mask = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a.0, b.0);
             Self(_mm512_mask_blend_ps(mask, otherwise.0, then.0))
+        }
+    }
+
+    type Pairs = __m512i;
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const bf16) -> __m512i {
+        // SAFETY: the caller promises 32 readable numbers.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const bf16) -> __m512i {
+        // SAFETY: the caller promises two readable numbers.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    fn add_products(self, a: __m512i, b: __m512i) -> Self {
+        // SAFETY: a value of this type exists only below the entry point of its level, which has
+        // the dot product where `HAS_BF16`; the two vector types are the same 64 bytes.
+        unsafe {
+            if HAS_BF16 {
+                let cast = transmute::<__m512i, __m512bh>;
+                return Self(_mm512_dpbf16_ps(self.0, cast(a), cast(b)));
+            }
+            let high = _mm512_set1_epi32(!0xffff);
+            let (first_a, first_b) = (_mm512_slli_epi32::<16>(a), _mm512_slli_epi32::<16>(b));
+            let (second_a, second_b) = (_mm512_and_si512(a, high), _mm512_and_si512(b, high));
+            let [first_a, first_b, second_a, second_b] = [
+                Self(_mm512_castsi512_ps(first_a)),
+                Self(_mm512_castsi512_ps(first_b)),
+                Self(_mm512_castsi512_ps(second_a)),
+                Self(_mm512_castsi512_ps(second_b)),
+            ];
+            second_a.mul_add(second_b, first_a.mul_add(first_b, self))
         }
     }
 
