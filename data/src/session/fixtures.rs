@@ -47,7 +47,7 @@ pub(crate) fn session(key: &str, seed: u32, frames: usize, width: usize, height:
         Frame { image: Image { width, height, rgb }, time: index as f64 * 0.1 + 1.0 / 3.0 }
     };
     let mask = |index: usize| {
-        let data = (0..width * height).map(|at| if at % (index + 3) == 0 { 255 } else { 0 });
+        let data = (0..width * height).map(|at| if at.is_multiple_of(index + 3) { 255 } else { 0 });
         Mask { width, height, data: data.collect() }
     };
     let transition = |index: usize| Transition {
@@ -56,8 +56,8 @@ pub(crate) fn session(key: &str, seed: u32, frames: usize, width: usize, height:
             1 => String::new(),
             _ => "make it snow".to_owned(),
         },
-        current_mask: (index % 2 == 0).then(|| mask(index)),
-        next_mask: (index % 3 != 0).then(|| mask(index + 1)),
+        current_mask: index.is_multiple_of(2).then(|| mask(index)),
+        next_mask: (!index.is_multiple_of(3)).then(|| mask(index + 1)),
         facts: match index {
             0 => json!({"event": "cut", "z": 1, "a": [0.1, -1e-300, 18446744073709551615u64]}),
             _ => Value::Null,

@@ -106,7 +106,7 @@ impl ShardIndex {
         let mut end = 0;
         for entry in &self.sessions {
             check_key(&entry.key)?;
-            let is_aligned = entry.offset % BLOCK == 0 && entry.size % BLOCK == 0;
+            let is_aligned = entry.offset.is_multiple_of(BLOCK) && entry.size.is_multiple_of(BLOCK);
             let entry_end = entry.offset.checked_add(entry.size);
             let is_inside = entry_end.is_some_and(|end| end <= bytes);
             let is_sized = (1..=MAX_SESSION_BYTES).contains(&entry.size);

@@ -19,8 +19,8 @@ const END_MARKER: [u8; 1024] = [0; 1024];
 /// Shards of a name are numbered with six digits.
 const MAX_SHARDS: usize = 1_000_000;
 
-/// Sessions that [`ShardWriter::write_all`] holds at once, to encode them on all cores.
-const BATCH: usize = 16;
+/// Most sessions that [`ShardWriter::write_all`] holds at once, to encode them on all cores.
+const MAX_BATCH: usize = 64;
 
 /// What to do with shards that are in the folder already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -176,8 +176,9 @@ impl ShardWriter {
     ) -> Result<()> {
         let mut sessions = sessions.into_iter();
         let frames = self.config.frames;
+        let size = (2 * rayon::current_num_threads()).min(MAX_BATCH);
         loop {
-            let batch: Vec<_> = sessions.by_ref().take(BATCH).collect();
+            let batch: Vec<_> = sessions.by_ref().take(size).collect();
             if batch.is_empty() {
                 return Ok(());
             }

@@ -1,10 +1,15 @@
 use super::*;
 use crate::Image;
 use crate::decode::encode_png;
+use crate::session::fixtures::Scratch;
+use std::process::Command;
 
 fn png(width: usize) -> Vec<u8> {
     encode_png(&Image::filled(width, 4, [9, 8, 7]))
 }
+
+/// A member's name and content.
+type File<'a> = (&'a str, &'a [u8]);
 
 const SHORT: &[u8] = br#"{"instructions": ["make it snow"]}"#;
 
@@ -32,6 +37,43 @@ fn shards_of_other_tools_are_read() {
     assert_eq!(read[0].transitions[0].instruction, "make it snow");
 }
 
+/// Archives of the `tar` program in all its formats are read, and it reads ours.
+#[test]
+fn the_tar_program_agrees() {
+    let scratch = Scratch::new();
+    let folder = scratch.join("files");
+    fs::create_dir(&folder).expect("it is new");
+    for (name, content) in [("a.json", SHORT), ("a.000.png", &png(4)), ("a.001.png", &png(4))] {
+        fs::write(folder.join(name), content).expect("it writes");
+    }
+    for format in ["v7", "ustar", "gnu", "pax"] {
+        let archive = scratch.join(&format!("{format}.tar"));
+        let status = Command::new("tar")
+            .arg(format!("--format={format}"))
+            .arg("--create")
+            .arg("--file")
+            .args([&archive, Path::new("-C"), &folder, Path::new(".")])
+            .status();
+        let Ok(status) = status else {
+            println!("skipped: the_tar_program_agrees: tar is missing");
+            return;
+        };
+        assert!(status.success(), "{format}");
+        let reader = ShardReader::open(&archive, &limits()).expect("it opens");
+        assert_eq!(reader.ignored_members(), 1, "{format}: the folder itself");
+        let read: Vec<_> = reader.into_sessions().map(|s| s.expect("it is whole")).collect();
+        assert_eq!(read.len(), 1, "{format}");
+        assert_eq!(read[0].frames.len(), 2);
+    }
+    write(&scratch.join("ours"), lossless("ours"), &sessions(1));
+    let ours = scratch.join("ours/ours-000000.tar");
+    let list = Command::new("tar").arg("--list").arg("--file").arg(ours).output();
+    let list = String::from_utf8(list.expect("it ran above").stdout).expect("names are text");
+    let expected =
+        ["clip-000.json", "clip-000.000.png", "clip-000.000.cur.png", "clip-000.001.png"];
+    assert_eq!(list.lines().collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn tricks_are_refused() {
     let good = png(4);
@@ -51,9 +93,9 @@ fn tricks_are_refused() {
     let other = br#"{"instructions": ["x"], "key": "b"}"#;
     let mask = br#"{"format": 1, "key": "a", "frames": [{"time": 0}, {"time": 0}],
         "transitions": [{"instruction": "", "next_mask": true}]}"#;
-    let frames: [(&str, &[u8]); 2] = [("a.000.png", &good), ("a.001.png", &good)];
+    let frames: [File; 2] = [("a.000.png", &good), ("a.001.png", &good)];
     let two = |first: (&'static str, &'static [u8])| [&[first], frames.as_slice()].concat();
-    let cases: Vec<(&str, Vec<(&str, &[u8])>)> = vec![
+    let cases: [(&str, Vec<File>); 20] = [
         ("\"/a.json\" leads out", vec![("/a.json", SHORT)]),
         ("\"../a.json\" leads out", vec![("../a.json", SHORT)]),
         ("\"x/../../a.json\" leads out", vec![("x/../../a.json", SHORT)]),
@@ -92,7 +134,7 @@ fn tricks_are_refused() {
     }
     // Twenty frames that are fine one by one and too much together.
     let names: Vec<String> = (0..20).map(|index| format!("a.{index:03}.png")).collect();
-    let mut files: Vec<(&str, &[u8])> = vec![("a.json", many)];
+    let mut files: Vec<File> = vec![("a.json", many)];
     files.extend(names.iter().map(|name| (name.as_str(), large.as_slice())));
     let few = Limits { pixels: 64 * 64 * 20 - 1, ..limits() };
     let reader =
@@ -105,8 +147,8 @@ fn tricks_are_refused() {
 #[test]
 fn keys_that_come_again_are_refused() {
     let png = png(4);
-    let a: [(&str, &[u8]); 3] = [("a.json", SHORT), ("a.000.png", &png), ("a.001.png", &png)];
-    let b: [(&str, &[u8]); 3] = [("b.json", SHORT), ("b.000.png", &png), ("b.001.png", &png)];
+    let a: [File; 3] = [("a.json", SHORT), ("a.000.png", &png), ("a.001.png", &png)];
+    let b: [File; 3] = [("b.json", SHORT), ("b.000.png", &png), ("b.001.png", &png)];
     let read = read_bytes(&archive(&[a, b, a].concat()));
     assert_eq!(read.len(), 3);
     assert!(read[0].is_ok() && read[1].is_ok());
@@ -117,7 +159,7 @@ fn keys_that_come_again_are_refused() {
 #[test]
 fn refusals_are_not_hoarded() {
     let names: Vec<String> = (0..150).map(|index| format!("/{index}.json")).collect();
-    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), SHORT)).collect();
+    let files: Vec<File> = names.iter().map(|name| (name.as_str(), SHORT)).collect();
     let read = read_bytes(&archive(&files));
     assert_eq!(read.len(), 101);
     let last = message(read.into_iter().next_back().expect("there are some"));
