@@ -1,0 +1,73 @@
+//! Shadows: where a frame shows the background with less light. A shadow keeps the colour and
+//! adds no sharp edge; a part of a thing that happens to look so is told by its neighbours, as it
+//! lies inside of the thing and a shadow lies beside it.
+
+use super::bitmap::Bitmap;
+use crate::sample::plane::Plane;
+
+/// A shadow keeps between these shares of the brightness...
+const KEPT: (f32, f32) = (0.35, 0.95);
+/// ...changes no channel by more than this beside that, in shares of the brightness...
+const TINT: f32 = 0.06;
+/// ...and adds no edge above this, grey levels a pixel.
+const EDGE: f32 = 7.0;
+/// Share of a shadow's border that touches open background.
+const OPEN: f32 = 0.3;
+
+/// The set without the shadows in it.
+pub(crate) fn without_shadows(
+    set: &Bitmap,
+    frame: &[Plane; 3],
+    back: &[Plane; 3],
+    sigma: f32,
+) -> Bitmap {
+    let candidates = darkened(frame, back, sigma).and(set).opened(1);
+    let mut kept = set.clone();
+    for part in candidates.components() {
+        if open_border(&part.pixels, &candidates, set) >= OPEN {
+            for &i in &part.pixels {
+                kept.data[i] = false;
+            }
+        }
+    }
+    kept
+}
+
+/// Pixels that are the background, only darker.
+fn darkened(frame: &[Plane; 3], back: &[Plane; 3], sigma: f32) -> Bitmap {
+    let (width, height) = (frame[0].width, frame[0].height);
+    let smooth = |planes: &[Plane; 3]| [0, 1, 2].map(|c| planes[c].blurred(sigma));
+    let (frame, back) = (smooth(frame), smooth(back));
+    let level = |planes: &[Plane; 3], i: usize| planes.iter().map(|p| p.data[i]).sum::<f32>() / 3.0;
+    // A grey level on both sides keeps black from dividing by black.
+    let ratios = (0..width * height).map(|i| (level(&frame, i) + 1.0) / (level(&back, i) + 1.0));
+    let ratio = Plane::new(width, height, ratios.collect());
+    let (across, down) = ratio.gradients();
+    Bitmap::of(width, height, |i| {
+        let (kept, light) = (ratio.data[i], level(&back, i));
+        let is_tinted = (0..3)
+            .any(|c| (frame[c].data[i] - kept * back[c].data[i]).abs() > TINT * light.max(20.0));
+        let edge = across.data[i].hypot(down.data[i]) * light;
+        (KEPT.0..KEPT.1).contains(&kept) && !is_tinted && edge < EDGE
+    })
+}
+
+/// Share of a part's outer border that lies outside of the set.
+fn open_border(pixels: &[usize], parts: &Bitmap, set: &Bitmap) -> f32 {
+    let (width, height) = (set.width, set.height);
+    let (mut open, mut border) = (0usize, 0usize);
+    for &at in pixels {
+        let (x, y) = (at % width, at / width);
+        let neighbours = [
+            (x > 0).then(|| at - 1),
+            (x + 1 < width).then(|| at + 1),
+            (y > 0).then(|| at - width),
+            (y + 1 < height).then(|| at + width),
+        ];
+        for next in neighbours.into_iter().flatten().filter(|&n| !parts.data[n]) {
+            border += 1;
+            open += usize::from(!set.data[next]);
+        }
+    }
+    open as f32 / border.max(1) as f32
+}
