@@ -349,12 +349,31 @@ impl Block<'_> {
                     b = b.add(2 * width);
                 }
             }
-            for (r, sums) in sums.iter().enumerate().take(self.rows.end - row) {
-                // SAFETY: tasks own disjoint blocks of C, whose rows do not overlap.
+            // Indices of `sums` are constants everywhere, so that it stays in registers.
+            let here = R.min(self.rows.end - row);
+            if here == R && count == width {
+                for (r, sums) in sums.iter().enumerate() {
+                    // SAFETY: tasks own disjoint blocks of C, whose rows do not overlap.
+                    let to = unsafe { self.c.part((row + r) * self.leading + col, width) };
+                    for (v, sum) in sums.iter().enumerate() {
+                        let to = &mut to[v * L::WIDTH..];
+                        let sum = if adds { L::read(to) + *sum } else { *sum };
+                        sum.write(to);
+                    }
+                }
+                continue;
+            }
+            let mut tile = [0.0; 8 * WIDEST];
+            for (r, sums) in sums.iter().enumerate() {
+                for (v, sum) in sums.iter().enumerate() {
+                    sum.write(&mut tile[r * width + v * L::WIDTH..]);
+                }
+            }
+            for (r, sums) in tile.chunks_exact(width).enumerate().take(here) {
+                // SAFETY: as above.
                 let to = unsafe { self.c.part((row + r) * self.leading + col, count) };
-                for (sum, to) in sums.iter().zip(to.chunks_mut(L::WIDTH)) {
-                    let sum = if adds { L::read_up_to(to) + *sum } else { *sum };
-                    if to.len() == L::WIDTH { sum.write(to) } else { sum.write_part(to) }
+                for (to, sum) in to.iter_mut().zip(sums) {
+                    *to = if adds { *to + sum } else { *sum };
                 }
             }
         }
