@@ -6,6 +6,7 @@
 //! [`Grounder`] and a [`Segmenter`]. [`builtin`] serves all three without a model.
 
 pub mod builtin;
+mod checks;
 mod config;
 mod font;
 #[cfg(test)]

@@ -5,6 +5,8 @@ use crate::sample::motion::Similarity;
 use crate::sample::texture::{scenery, uniform};
 use crate::session::Frame;
 use crate::{Image, Mask};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 pub(super) const WIDTH: usize = 320;
 pub(super) const HEIGHT: usize = 180;
@@ -74,23 +76,18 @@ impl Scene {
 
     /// The frame at a time; the time also draws the noise.
     pub(super) fn frame(&self, time: f64) -> Frame {
+        let scenery = muted_scenery(self.seed, self.camera);
         let mut rgb = Vec::with_capacity(3 * WIDTH * HEIGHT);
-        let back = self.camera.inverse();
-        let unit = WIDTH as f32;
         for y in 0..HEIGHT {
             for x in 0..WIDTH {
-                let u = (x as f32 + 0.5) / unit - 0.5;
-                let v = (y as f32 + 0.5 - 0.5 * HEIGHT as f32) / unit;
-                let (u, v) = back.apply(u, v);
                 let thing = self.things.iter().rev().find(|t| t.covers(x as f32, y as f32));
                 for channel in 0..3 {
                     let value = match thing {
                         Some(thing) => f32::from(thing.colour[channel]),
-                        // Muted scenery, so that things stand out whatever their colour.
-                        None => 90.0 + 0.35 * scenery(u, v, self.seed + 7 * (channel as u32 / 2)),
+                        None => scenery[2 * (y * WIDTH + x) + channel / 2],
                     };
-                    let grain =
-                        uniform(x as i32, y as i32, (time * 1000.0) as u32 + channel as u32);
+                    let seed = (time * 1000.0) as u32 + channel as u32;
+                    let grain = uniform(x as i32, y as i32, seed);
                     let noisy = self.gain * value + self.offset + self.noise * (2.0 * grain - 1.0);
                     rgb.push(noisy.clamp(0.0, 255.0) as u8);
                 }
@@ -98,6 +95,26 @@ impl Scene {
         }
         Frame { image: Image::new(WIDTH, HEIGHT, rgb), time }
     }
+}
+
+/// Scenery, red-green and blue values a pixel, muted so that things stand out whatever their
+/// colour. It is drawn once for all tests that look at it.
+fn muted_scenery(seed: u32, camera: Similarity) -> Arc<Vec<f32>> {
+    type Drawn = BTreeMap<(u32, [u32; 4]), Arc<Vec<f32>>>;
+    static DRAWN: Mutex<Drawn> = Mutex::new(BTreeMap::new());
+    let key = (seed, [camera.a, camera.b, camera.x, camera.y].map(f32::to_bits));
+    let mut drawn = DRAWN.lock().expect("no test panics while it draws");
+    let draw = || {
+        let back = camera.inverse();
+        let values = (0..WIDTH * HEIGHT).flat_map(|i| {
+            let u = ((i % WIDTH) as f32 + 0.5) / WIDTH as f32 - 0.5;
+            let v = ((i / WIDTH) as f32 + 0.5 - 0.5 * HEIGHT as f32) / WIDTH as f32;
+            let (u, v) = back.apply(u, v);
+            [0, 7].map(|plane| 90.0 + 0.35 * scenery(u, v, seed + plane))
+        });
+        Arc::new(values.collect())
+    };
+    Arc::clone(drawn.entry(key).or_insert_with(draw))
 }
 
 /// Intersection over union; 1 for two empty masks.

@@ -48,63 +48,90 @@ pub fn contact_sheet(session: &Session, config: &SheetConfig) -> Image {
     let height = (width * first.image.height / first.image.width).clamp(1, 4 * width);
     let per_row = config.per_row.clamp(1, (LARGEST_SIDE / (width + GAP)).max(1));
     let letters = ((width - GAP) / (ADVANCE * scale)).max(1);
-    let line = LINE * scale;
+    let layout = Layout { width, height, scale, letters };
     let columns = per_row.min(session.frames.len());
-    let mut blocks = Vec::new();
+    let mut tops = Vec::new();
     let mut bottom = 0;
     for first in (0..session.frames.len()).step_by(per_row) {
-        let pairs = first..(first + per_row).min(session.transitions.len());
-        let texts: Vec<Vec<String>> =
-            pairs.map(|i| wrapped(&session.transitions[i].instruction, letters)).collect();
-        let lines = texts.iter().map(Vec::len).max().unwrap_or(0).min(MOST_LINES);
-        // A last block of one frame has no pair below it.
-        let rows = if texts.is_empty() { 1 } else { 3 };
-        let block_height = line + rows * (height + GAP) + lines * line + 2 * GAP;
-        if bottom + block_height > LARGEST_SIDE && !blocks.is_empty() {
+        let block_height = layout.block_height(session, first, per_row);
+        if bottom + block_height > LARGEST_SIDE && !tops.is_empty() {
             break;
         }
-        blocks.push((bottom, texts));
+        tops.push(bottom);
         bottom += block_height;
     }
     let mut sheet = Image::filled(columns * (width + GAP) + GAP, bottom, PAPER);
-    for (block, (top, texts)) in blocks.iter().enumerate() {
-        for column in 0..per_row.min(session.frames.len() - block * per_row) {
-            let index = block * per_row + column;
-            let (left, top) = (GAP + column * (width + GAP), top + GAP);
-            let frame = &session.frames[index];
-            let caption = format!("{index}: {:.2} s", frame.time);
-            draw(&mut sheet, &caption, (left, top), scale, INK);
-            let top = top + line;
-            paste(&mut sheet, &fitted(&frame.image, width, height), left, top);
-            let (Some(transition), Some(next)) =
-                (session.transitions.get(index), session.frames.get(index + 1))
-            else {
-                continue;
-            };
-            let rows = [
-                (&frame.image, &transition.current_mask, CURRENT),
-                (&next.image, &transition.next_mask, NEXT),
-            ];
-            for (row, (image, mask, colour)) in rows.into_iter().enumerate() {
-                let top = top + (row + 1) * (height + GAP);
-                match mask {
-                    Some(mask) => {
-                        let picture = fitted(&tinted(image, mask, colour), width, height);
-                        paste(&mut sheet, &picture, left, top);
-                    }
-                    None => {
-                        paste(&mut sheet, &fitted(image, width, height), left, top);
-                        draw(&mut sheet, "no mask", (left + GAP, top + GAP), scale, colour);
-                    }
-                }
-            }
-            let top = top + 3 * (height + GAP);
-            for (number, text) in texts[column].iter().take(MOST_LINES).enumerate() {
-                draw(&mut sheet, text, (left, top + number * line), scale, INK);
-            }
+    for (block, top) in tops.into_iter().enumerate() {
+        for index in block * per_row..((block + 1) * per_row).min(session.frames.len()) {
+            let left = GAP + (index - block * per_row) * (width + GAP);
+            layout.draw(&mut sheet, session, index, (left, top + GAP));
         }
     }
     sheet
+}
+
+/// Measures of a sheet, pixels.
+struct Layout {
+    width: usize,
+    height: usize,
+    scale: usize,
+    /// Letters of a line below a picture.
+    letters: usize,
+}
+
+impl Layout {
+    fn line(&self) -> usize {
+        LINE * self.scale
+    }
+
+    /// Height of the block whose first frame is `first`.
+    fn block_height(&self, session: &Session, first: usize, per_row: usize) -> usize {
+        let pairs = first..(first + per_row).min(session.transitions.len());
+        // A last block of one frame has no pair below it.
+        let rows = if pairs.is_empty() { 1 } else { 3 };
+        let lines = |i: usize| wrapped(&session.transitions[i].instruction, self.letters).len();
+        let lines = pairs.map(lines).max().unwrap_or(0).min(MOST_LINES);
+        (1 + lines) * self.line() + rows * (self.height + GAP) + 2 * GAP
+    }
+
+    /// Draws a frame with its time and, below it, the masks and the text of its transition.
+    fn draw(
+        &self,
+        sheet: &mut Image,
+        session: &Session,
+        index: usize,
+        (left, top): (usize, usize),
+    ) {
+        let frame = &session.frames[index];
+        let fit = |image: &Image| fitted(image, self.width, self.height);
+        draw(sheet, &format!("{index}: {:.2} s", frame.time), (left, top), self.scale, INK);
+        let mut top = top + self.line();
+        paste(sheet, &fit(&frame.image), left, top);
+        let (Some(transition), Some(next)) =
+            (session.transitions.get(index), session.frames.get(index + 1))
+        else {
+            return;
+        };
+        let rows = [
+            (&frame.image, &transition.current_mask, CURRENT),
+            (&next.image, &transition.next_mask, NEXT),
+        ];
+        for (image, mask, colour) in rows {
+            top += self.height + GAP;
+            match mask {
+                Some(mask) => paste(sheet, &fit(&tinted(image, mask, colour)), left, top),
+                None => {
+                    paste(sheet, &fit(image), left, top);
+                    draw(sheet, "no mask", (left + GAP, top + GAP), self.scale, colour);
+                }
+            }
+        }
+        top += self.height + GAP;
+        for text in wrapped(&transition.instruction, self.letters).iter().take(MOST_LINES) {
+            draw(sheet, text, (left, top), self.scale, INK);
+            top += self.line();
+        }
+    }
 }
 
 /// The picture with a mask laid over it: half of the colour inside, a full outline.

@@ -65,16 +65,17 @@ impl Fingerprint {
         (1.0 - covariance / scale).clamp(0.0, 2.0)
     }
 
-    /// Share of the cells that differ by more than the compression noise once the other frame is
-    /// brought to this one's brightness and contrast. A large object changes some cells, a new
-    /// shot most of them.
+    /// Share of the cells that differ by more than the compression noise, both as they are and
+    /// once the other frame is brought to this one's brightness and contrast. A large object
+    /// changes some cells, a new shot most of them, a change of light none.
     pub(crate) fn changed_share(&self, other: &Self) -> f32 {
         let gain = self.deviation.max(FLAT) / other.deviation.max(FLAT);
         let changed =
             self.cells.chunks_exact(3).zip(other.cells.chunks_exact(3)).filter(|(a, b)| {
                 a.iter().zip(*b).any(|(&a, &b)| {
                     let matched = (f32::from(b) - other.mean) * gain + self.mean;
-                    (f32::from(a) - matched).abs() > CHANGED
+                    let difference = f32::from(a.abs_diff(b)).min((f32::from(a) - matched).abs());
+                    difference > CHANGED
                 })
             });
         changed.count() as f32 / (self.cells.len() / 3) as f32

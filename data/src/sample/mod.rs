@@ -12,6 +12,8 @@ pub mod plane;
 mod shots;
 mod survey;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 pub(crate) mod texture;
 mod thumbnail;
 

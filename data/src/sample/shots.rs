@@ -274,3 +274,131 @@ fn is_blend(middle: &[Fingerprint], from: &Fingerprint, to: &Fingerprint) -> boo
     // One of the middle frames must show both shots, or this is a cut.
     middle.iter().any(|frame| (0.25..0.75).contains(&frame.blend(from, to).0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::texture::scenery;
+    use crate::session::Frame;
+    use crate::{Image, Result};
+
+    /// Scenery that drifts slowly, with a gain.
+    fn view(seed: u32, drift: f32, gain: f32) -> Image {
+        let mut rgb = Vec::with_capacity(3 * 96 * 54);
+        for y in 0..54 {
+            for x in 0..96 {
+                for channel in 0..3 {
+                    let (u, v) = (x as f32 / 96.0 + drift, y as f32 / 96.0);
+                    rgb.push((gain * scenery(u, v, seed + channel)) as u8);
+                }
+            }
+        }
+        Image::new(96, 54, rgb)
+    }
+
+    fn blend(a: &Image, b: &Image, share: f32) -> Image {
+        let mix =
+            |(&a, &b): (&u8, &u8)| (f32::from(a) * (1.0 - share) + f32::from(b) * share) as u8;
+        Image::new(96, 54, a.rgb.iter().zip(&b.rgb).map(mix).collect())
+    }
+
+    /// Shots of pictures at 25 a second.
+    fn shots(pictures: Vec<Image>) -> Shots {
+        let frames = pictures.into_iter().enumerate();
+        let frames = frames.map(|(i, image)| Ok(Frame { image, time: i as f64 / 25.0 }));
+        Shots::of(&Survey::of(frames.collect::<Vec<Result<Frame>>>()).expect("is sound"))
+    }
+
+    fn is_one_shot(pictures: Vec<Image>) -> bool {
+        let count = pictures.len();
+        let found = shots(pictures);
+        found.shots.len() == 1 && found.shots[0] == (0..count)
+    }
+
+    fn drifting(seed: u32, count: usize) -> Vec<Image> {
+        (0..count).map(|i| view(seed, 0.001 * i as f32, 1.0)).collect()
+    }
+
+    #[test]
+    fn cuts_are_exact() {
+        let mut pictures = drifting(1, 20);
+        pictures.extend(drifting(50, 15));
+        pictures.extend(drifting(90, 10));
+        let found = shots(pictures);
+        assert_eq!(found.shots, [0..20, 20..35, 35..45]);
+        assert!(found.boundaries.iter().all(|b| b.kind == BoundaryKind::Cut && b.start == b.end));
+        assert_eq!((found.shot_of(19), found.shot_of(20)), (Some(0), Some(1)));
+        assert!(found.between(18, 19).is_none() && found.between(20, 34).is_none());
+        assert!(found.between(19, 20).is_some() && found.between(0, 44).is_some());
+    }
+
+    #[test]
+    fn flashes_light_changes_and_pans_are_no_cuts() {
+        let mut pictures = drifting(1, 30);
+        pictures[14] = Image::filled(96, 54, [255; 3]);
+        assert!(is_one_shot(pictures));
+        let brighter = (0..30).map(|i| view(1, 0.0, if i < 15 { 0.5 } else { 1.0 })).collect();
+        assert!(is_one_shot(brighter));
+        let pan = (0..40).map(|i| view(1, 0.02 * i as f32, 1.0)).collect();
+        assert!(is_one_shot(pan));
+    }
+
+    #[test]
+    fn dissolves_are_found_with_their_range() {
+        let (first, second) = (drifting(1, 80), drifting(50, 80));
+        let mix =
+            |i: usize| blend(&first[i], &second[i], (i as f32 - 30.0).clamp(0.0, 20.0) / 20.0);
+        let found = shots((0..80).map(mix).collect());
+        assert_eq!(found.boundaries.len(), 1, "{:?}", found.boundaries);
+        let boundary = found.boundaries[0];
+        assert_eq!(boundary.kind, BoundaryKind::Dissolve);
+        assert!(boundary.start.abs_diff(31) <= 2 && boundary.end.abs_diff(50) <= 2, "{boundary:?}");
+        assert_eq!(found.shot_of(40), None);
+    }
+
+    #[test]
+    fn fades_through_black_and_at_the_ends_are_found() {
+        let gain = |i: usize| match i {
+            0..20 => i as f32 / 20.0,
+            20..50 => 1.0,
+            50..70 => 1.0 - (i - 50) as f32 / 20.0,
+            70..75 => 0.0,
+            75..95 => (i - 75) as f32 / 20.0,
+            _ => 1.0,
+        };
+        let found =
+            shots((0..130).map(|i| view(if i < 72 { 1 } else { 50 }, 0.0, gain(i))).collect());
+        let kinds: Vec<_> = found.boundaries.iter().map(|b| b.kind).collect();
+        assert_eq!(kinds, [BoundaryKind::Fade; 2], "{:?}", found.boundaries);
+        assert_eq!(found.boundaries[0].start, 0);
+        assert_eq!(found.shots.len(), 2);
+        assert!(found.shots[0].start >= 15 && found.shots[0].end <= 53, "{:?}", found.shots);
+        assert!(found.shots[1].start >= 90 && found.shots[1].end == 130, "{:?}", found.shots);
+        assert_eq!(found.between(40, 100).map(|b| b.kind), Some(BoundaryKind::Fade));
+    }
+
+    #[test]
+    fn a_large_thing_that_passes_is_no_dissolve() {
+        let background = Image::filled(96, 54, [110, 110, 112]);
+        let picture = |i: usize| {
+            let mut image = background.clone();
+            let left = (4 * i).saturating_sub(20);
+            for y in 10..40 {
+                for x in left.min(96)..(left + 28).min(96) {
+                    image.rgb[3 * (y * 96 + x)..][..3].copy_from_slice(&[240, 240, 245]);
+                }
+            }
+            image
+        };
+        assert!(is_one_shot((0..40).map(picture).collect()));
+    }
+
+    #[test]
+    fn nothing_black_and_single_frames_have_shots_too() {
+        assert!(shots(Vec::new()).shots.is_empty());
+        assert!(is_one_shot(drifting(1, 1)));
+        let black = shots(vec![Image::filled(96, 54, [2; 3]); 5]);
+        assert!(black.shots.is_empty() && black.black.iter().all(|&b| b));
+        assert_eq!(black.boundaries.len(), 1);
+    }
+}

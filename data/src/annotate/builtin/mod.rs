@@ -12,6 +12,7 @@ mod contour;
 mod event;
 mod exposure;
 mod facts;
+mod growth;
 mod measure;
 mod palette;
 mod parts;
@@ -19,11 +20,13 @@ mod place;
 mod refine;
 mod regions;
 mod shadow;
+mod templates;
 mod wording;
 
 pub use config::BuiltinConfig;
 pub use regions::RegionConfig;
-pub use wording::{MOST_WORDS, vocabulary, words};
+pub use templates::{vocabulary, words};
+pub use wording::MOST_WORDS;
 
 use super::seams::{
     Annotator, Describer, Description, Grounder, Grounding, Pair, Region, Segmentation, Segmenter,

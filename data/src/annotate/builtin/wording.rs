@@ -1,106 +1,14 @@
-//! From events to an imperative English sentence. Every word stands in a table here or beside the
-//! colours and places, so the vocabulary is known; which of several wordings is taken depends on
-//! a seed and on nothing else. Nouns stay neutral: what a thing is cannot be measured.
+//! From events to an imperative English sentence. Which of several wordings is taken depends on a
+//! seed and on nothing else. Nouns stay neutral: what a thing is cannot be measured.
 
-use super::colour::{NAMES, TONES};
 use super::event::{BRIGHTER, CameraMove, Event, Light, RESIZED, Scene, camera_move};
 use super::parts::Part;
-use super::place::{Direction, PLACES, place};
+use super::place::{Direction, place};
+use super::templates::*;
 use crate::sample::BoundaryKind;
-use std::collections::BTreeSet;
 
 /// Most words of an instruction.
 pub const MOST_WORDS: usize = 30;
-
-const NOUNS: [&str; 3] = ["region", "area", "shape"];
-const SMALL: &str = "small";
-const LARGE: &str = "large";
-const TALL: &str = "tall";
-const WIDE: &str = "wide";
-
-const ADD: [&str; 4] = [
-    "add {a} {thing} {place}",
-    "put {a} {thing} {place}",
-    "let {a} {thing} appear {place}",
-    "insert {a} {thing} {place}",
-];
-const REMOVE: [&str; 4] = [
-    "remove the {thing} {place}",
-    "erase the {thing} {place}",
-    "take away the {thing} {place}",
-    "delete the {thing} {place}",
-];
-const MOVE: [&str; 3] = [
-    "move the {thing} {place} {amount} {direction}",
-    "shift the {thing} {place} {amount} {direction}",
-    "bring the {thing} {place} {amount} {direction}",
-];
-const AND_GROW: [&str; 2] = [" and make it larger", " and enlarge it"];
-const AND_SHRINK: [&str; 2] = [" and make it smaller", " and shrink it"];
-const GROW: [&str; 3] = [
-    "enlarge the {thing} {place}",
-    "make the {thing} {place} larger",
-    "let the {thing} {place} grow",
-];
-const SHRINK: [&str; 3] = [
-    "shrink the {thing} {place}",
-    "make the {thing} {place} smaller",
-    "reduce the size of the {thing} {place}",
-];
-const RECOLOUR: [&str; 3] = [
-    "change the color of the {thing} {place} to {color}",
-    "turn the {thing} {place} {color}",
-    "make the {thing} {place} {color}",
-];
-const ALTER: [&str; 3] = [
-    "alter the {thing} {place}",
-    "change the look of the {thing} {place}",
-    "modify the {thing} {place}",
-];
-const SLIGHTLY: [&str; 2] = ["slightly", "a little"];
-const FAR: [&str; 2] = ["far", "a long way"];
-const BRIGHTEN: [&str; 3] = [
-    "brighten the whole picture {amount}",
-    "make the whole picture {amount} brighter",
-    "lighten the whole image {amount}",
-];
-const DARKEN: [&str; 3] = [
-    "darken the whole picture {amount}",
-    "make the whole picture {amount} darker",
-    "dim the whole image {amount}",
-];
-const MORE_CONTRAST: [&str; 2] =
-    ["increase the contrast of the whole picture", "give the whole picture more contrast"];
-const LESS_CONTRAST: [&str; 2] =
-    ["lower the contrast of the whole picture", "give the whole picture less contrast"];
-const TINT: [&str; 2] =
-    ["tint the whole picture {color}", "shift the colors of the whole picture towards {color}"];
-const PAN: [&str; 3] = [
-    "pan the camera {amount} {direction}",
-    "move the camera {amount} {direction}",
-    "shift the view {amount} {direction}",
-];
-const ZOOM_IN: [&str; 3] =
-    ["zoom in {amount}", "zoom the camera in {amount}", "zoom {amount} into the scene"];
-const ZOOM_OUT: [&str; 3] =
-    ["zoom out {amount}", "zoom the camera out {amount}", "zoom {amount} out of the scene"];
-const FORWARD: [&str; 3] = [
-    "move the camera forward {amount}",
-    "move the view forward {amount}",
-    "advance the camera {amount}",
-];
-const BACKWARD: [&str; 3] = [
-    "move the camera backward {amount}",
-    "move the view backward {amount}",
-    "pull the camera back {amount}",
-];
-const TURN: [&str; 2] = ["rotate the picture {amount} {turn}", "turn the picture {amount} {turn}"];
-const TURNS: [&str; 2] = ["clockwise", "counterclockwise"];
-const SCENE: [&str; 2] =
-    ["{cut} to a different, mostly {color} scene", "{cut} to another scene that is mostly {color}"];
-const CUTS: [&str; 4] = ["cut", "dissolve", "fade", "switch"];
-const KEEP: [&str; 2] = ["keep the picture as it is", "leave the picture unchanged"];
-const JOIN: &str = ", and ";
 
 /// Deterministic choice between wordings.
 #[derive(Clone, Copy, Debug)]
@@ -246,8 +154,7 @@ impl Wording {
                 |a: &usize, b: &usize| light.tint[*a].abs().total_cmp(&light.tint[*b].abs());
             let channel = (0..3).max_by(by_size).unwrap_or(0);
             // Less of one primary is more of the color opposite to it.
-            let names =
-                if light.tint[channel] > 0.0 { ["red", "green", "blue"] } else { OPPOSITES };
+            let names = if light.tint[channel] > 0.0 { PRIMARIES } else { OPPOSITES };
             self.pick(&TINT, salt).replace("{color}", names[channel])
         }
     }
@@ -293,8 +200,6 @@ impl Wording {
 const MOST_CLAUSES: usize = 3;
 /// Parts of less than this share of the weightiest part's weight are not told.
 const MINOR: f32 = 0.2;
-/// Colors of a picture that lacks red, green or blue.
-const OPPOSITES: [&str; 3] = ["cyan", "purple", "yellow"];
 
 /// Replaces the amount and the space that an empty one leaves.
 fn fill_amount(text: &str, amount: &str) -> String {
@@ -303,7 +208,7 @@ fn fill_amount(text: &str, amount: &str) -> String {
 }
 
 fn article(thing: &str) -> &'static str {
-    if thing.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    ARTICLES[usize::from(thing.starts_with(['a', 'e', 'i', 'o', 'u']))]
 }
 
 /// A sentence: a capital first letter and a full stop.
@@ -322,60 +227,132 @@ fn mixed(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The words of a text as the vocabulary counts them: runs of letters and digits, in lower case.
-pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase)
-}
+#[cfg(test)]
+mod tests {
+    use super::super::bitmap::Bitmap;
+    use super::super::parts::parts;
+    use super::*;
+    use crate::sample::motion::Similarity;
+    use crate::sample::plane::Plane;
+    use proptest::prelude::*;
 
-/// Every word that the builtin describer can write, sorted, each once, as `words` splits them.
-pub fn vocabulary() -> Vec<String> {
-    let tables: [&[&str]; 35] = [
-        &NOUNS,
-        &[SMALL, LARGE, TALL, WIDE],
-        &ADD,
-        &REMOVE,
-        &MOVE,
-        &AND_GROW,
-        &AND_SHRINK,
-        &GROW,
-        &SHRINK,
-        &RECOLOUR,
-        &ALTER,
-        &SLIGHTLY,
-        &FAR,
-        &BRIGHTEN,
-        &DARKEN,
-        &MORE_CONTRAST,
-        &LESS_CONTRAST,
-        &TINT,
-        &PAN,
-        &ZOOM_IN,
-        &ZOOM_OUT,
-        &FORWARD,
-        &BACKWARD,
-        &TURN,
-        &TURNS,
-        &SCENE,
-        &CUTS,
-        &KEEP,
-        &[JOIN],
-        &NAMES,
-        &TONES,
-        &PLACES,
-        &OPPOSITES,
-        &["a", "an", "and"],
-        &["red", "green", "blue"],
-    ];
-    let directions = Direction::all().map(Direction::words);
-    let mut found = BTreeSet::new();
-    for text in tables.into_iter().flatten().chain(&directions) {
-        // Placeholders are not words.
-        let plain: String = text
-            .split('{')
-            .map(|piece| piece.split_once('}').map_or(piece, |(_, rest)| rest))
-            .collect::<Vec<_>>()
-            .join(" ");
-        found.extend(words(&plain));
+    /// One part of the given colour and bounds.
+    fn part(colour: [u8; 3], bounds: [usize; 4]) -> Part {
+        let [left, top, right, bottom] = bounds;
+        let is_in =
+            |i: usize| (left..right).contains(&(i % 64)) && (top..bottom).contains(&(i / 64));
+        let picture = colour.map(|v| Plane::filled(64, 36, f32::from(v)));
+        let difference = Plane::filled(64, 36, 50.0);
+        let set = Bitmap::of(64, 36, is_in);
+        parts(&set, &picture, &difference, &Similarity::IDENTITY).remove(0)
     }
-    found.into_iter().collect()
+
+    #[test]
+    fn sentences_read_as_intended() {
+        let red = part([220, 20, 20], [0, 0, 10, 10]);
+        let blue = part([20, 30, 220], [50, 24, 64, 36]);
+        let (current, next) = ([red], [blue]);
+        let seeded = |seed| Wording::new(seed, "key", 0);
+        let one = |event: Event, seed: u64| seeded(seed).sentence(&[event], &current, &next).0;
+        let nounless = |text: &str| {
+            NOUNS.iter().fold(text.to_owned(), |text, noun| text.replace(noun, "thing"))
+        };
+        // Whatever the seed picks is one of the sentences that a template stands for.
+        let expected = [
+            "Remove the red thing at the upper left.",
+            "Erase the red thing at the upper left.",
+            "Take away the red thing at the upper left.",
+            "Delete the red thing at the upper left.",
+        ];
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..40 {
+            let text = nounless(&one(Event::Remove { current: 0 }, seed));
+            assert!(expected.contains(&text.as_str()), "{text}");
+            seen.insert(text);
+        }
+        assert_eq!(seen.len(), expected.len(), "every wording is used");
+        let both = [Event::Add { next: 0 }, Event::Remove { current: 0 }];
+        let (text, told) = seeded(3).sentence(&both, &current, &next);
+        assert_eq!(told, 2);
+        assert!(text.contains(", and ") && text.contains("blue") && text.contains("red"), "{text}");
+        assert!(text.contains("at the lower right"), "{text}");
+    }
+
+    #[test]
+    fn articles_follow_the_sound() {
+        assert_eq!(article("orange region"), "an");
+        assert_eq!(article("small orange region"), "a");
+    }
+
+    #[test]
+    fn the_vocabulary_is_sorted_small_and_free_of_placeholders() {
+        let words = vocabulary();
+        assert!(words.is_sorted() && words.len() > 80 && words.len() < 200, "{}", words.len());
+        assert!(words.iter().all(|w| w.chars().all(|c| c.is_ascii_lowercase())), "{words:?}");
+        for absent in ["thing", "amount", "direction", "turns"] {
+            assert!(!words.iter().any(|w| w == absent), "{absent} is a placeholder");
+        }
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        let kinds = prop_oneof![
+            Just(BoundaryKind::Cut),
+            Just(BoundaryKind::Dissolve),
+            Just(BoundaryKind::Fade)
+        ];
+        let scene = prop_oneof![Just(Scene::Unrelated), kinds.prop_map(Scene::Boundary)];
+        let motion = (0.5f32..2.0, -0.5f32..0.5, -0.6f32..0.6, -0.6f32..0.6)
+            .prop_map(|(a, b, x, y)| Similarity { a, b, x, y });
+        let light = (-60f32..60.0, 0.5f32..2.0, proptest::array::uniform3(-20f32..20.0))
+            .prop_map(|(brightness, contrast, tint)| Light { brightness, contrast, tint });
+        prop_oneof![
+            scene.prop_map(|kind| Event::Scene {
+                kind,
+                colour: part([9, 200, 30], [0, 0, 9, 9]).colours.first
+            }),
+            (motion, any::<bool>())
+                .prop_map(|(motion, is_compensated)| Event::Camera { motion, is_compensated }),
+            Just(Event::Add { next: 0 }),
+            Just(Event::Remove { current: 0 }),
+            (-0.5f32..0.5, -0.5f32..0.5, 0.3f32..3.0).prop_map(|(x, y, ratio)| Event::Move {
+                current: 0,
+                next: 0,
+                shift: (x, y),
+                ratio
+            }),
+            (0.3f32..3.0).prop_map(|ratio| Event::Resize { current: 0, next: 0, ratio }),
+            Just(Event::Recolour { current: 0, next: 0 }),
+            Just(Event::Alter { current: 0, next: 0 }),
+            light.prop_map(Event::Light),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_sentence_is_in_the_vocabulary_and_short(
+            events in proptest::collection::vec(any_event(), 0..6),
+            seed in any::<u64>(),
+            index in 0usize..19,
+            colours in proptest::array::uniform6(any::<u8>()),
+            corner in (0usize..50, 0usize..30),
+            size in (1usize..14, 1usize..6),
+        ) {
+            let known: std::collections::BTreeSet<String> = vocabulary().into_iter().collect();
+            let [a, b, c, d, e, f] = colours;
+            let bounds = [corner.0, corner.1, corner.0 + size.0, corner.1 + size.1];
+            let current = [part([a, b, c], bounds)];
+            let next = [part([d, e, f], [2, 3, 40, 33])];
+            let wording = Wording::new(seed, "some-key", index);
+            let (text, told) = wording.sentence(&events, &current, &next);
+            prop_assert!(told <= MOST_CLAUSES && told <= events.len());
+            prop_assert!(told > 0 || events.is_empty());
+            prop_assert!(text.split_whitespace().count() <= MOST_WORDS, "{}", text);
+            prop_assert!(text.ends_with('.') && text.starts_with(|c: char| c.is_uppercase()));
+            prop_assert!(!text.contains(['{', '}']) && !text.contains("  "), "{}", text);
+            let phrase = wording.phrase(&current[0]);
+            for word in words(&text).chain(words(&phrase)) {
+                prop_assert!(known.contains(&word), "{} in {}", word, text);
+            }
+        }
+    }
 }
