@@ -22,7 +22,8 @@ pub struct LoaderConfig {
     pub rank: usize,
     /// Number of ranks.
     pub world: usize,
-    /// Epochs after which the loader ends; never without.
+    /// Epochs after which the loader ends, counted from the start of the sequence even when it is
+    /// resumed; never without.
     pub epochs: Option<u64>,
     /// What to deliver for a session that cannot be used.
     pub bad_sessions: BadSessions,

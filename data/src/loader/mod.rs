@@ -7,6 +7,26 @@
 //! their number. The buffer holds places in files, not pixels, so it may be large, and a position
 //! in a checkpoint is a few numbers. Workers read, decode and transform ahead; how many there are
 //! does not change what is delivered.
+//!
+//! ```no_run
+//! use vincie_data::loader::{DatasetConfig, Loader, LoaderConfig, Transform};
+//!
+//! # fn main() -> vincie_data::Result<()> {
+//! let config = LoaderConfig {
+//!     datasets: vec![DatasetConfig::new("sessions")],
+//!     transform: Some(Transform::fit(256, 256)),
+//!     ..LoaderConfig::default()
+//! };
+//! let mut loader = Loader::open(config.clone())?;
+//! for session in loader.by_ref().take(1000) {
+//!     println!("{}", session?.key);
+//! }
+//! let checkpoint = loader.position();
+//! // Later, in another process: session 1001 comes next.
+//! let loader = Loader::resume(config, &checkpoint)?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod config;
 mod holdout;
