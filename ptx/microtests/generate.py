@@ -511,3 +511,284 @@ integers()
 floats()
 converts()
 compares()
+
+
+HEAD = """.version 8.0
+.target {target}
+.address_size 64
+{extra}
+.visible .entry {name}(.param .u64 in, .param .u64 out)
+{{
+    .reg .b64 %in, %out; .reg .b32 %t, %s;
+    ld.param.u64 %in, [in];
+    ld.param.u64 %out, [out];
+    mov.u32 %t, %tid.x;
+"""
+
+
+class Warp:
+    """Hand-shaped warp tests: u32 words in and out, by lane."""
+
+    def __init__(self, name, target="sm_90", extra=""):
+        self.name, self.target, self.extra = name, target, extra
+        self.text, self.inputs, self.outputs = [], [], []
+
+    def load(self, reg, values):
+        at = len(self.inputs) * 4
+        self.inputs += [v & 0xffffffff for v in values]
+        self.text.append(f"    {{ .reg .b64 %x; mul.wide.u32 %x, %t, 4; add.s64 %x, %x, %in; ld.global.b32 {reg}, [%x+{at}]; }}")
+
+    def store(self, reg, values):
+        at = len(self.outputs) * 4
+        self.outputs += [v & 0xffffffff for v in values]
+        self.text.append(f"    {{ .reg .b64 %x; mul.wide.u32 %x, %t, 4; add.s64 %x, %x, %out; st.global.b32 [%x+{at}], {reg}; }}")
+
+    def line(self, text):
+        self.text.append("    " + text)
+
+    def write(self):
+        body = HEAD.format(name=self.name, target=self.target, extra=self.extra) + "\n".join(self.text) + "\n    ret;\n}\n"
+        open(f"{self.name}.ptx", "w").write(body)
+        save(f"{self.name}.safetensors", {"in": ("U32", self.inputs or [0]), "out": ("U32", [0xabababab] * len(self.outputs)), "expect.out": ("U32", self.outputs)})
+        launch(self.name, self.name, "[32, 1, 1]", ['buffer = "in"', 'buffer = "out"\nuninit = true\nexpect = "expect.out"'], "# one warp")
+
+
+def collectives():
+    w = Warp("collective")
+    data = [random.getrandbits(32) for _ in range(32)]
+    w.line(".reg .b32 %a, %b, %d, %e; .reg .pred %p, %q;")
+    w.load("%a", data)
+    for mode in ["up", "down", "bfly", "idx"]:
+        for amount, c in [(1, 0x1f), (5, 0x1f), (3, 0x181f), (2, 0x1c1f), (1, 0), (7, 0x100f)]:
+            c = c if mode != "up" else c & 0x1f00
+            got, valid = [], []
+            for lane in range(32):
+                seg, clamp = c >> 8 & 31, c & 31
+                most, least = lane & seg | clamp & ~seg, lane & seg
+                if mode == "up":
+                    j, p = lane - amount, lane - amount >= most
+                elif mode == "down":
+                    j, p = lane + amount, lane + amount <= most
+                elif mode == "bfly":
+                    j, p = lane ^ amount, lane ^ amount <= most
+                    p = (lane ^ amount) <= most
+                else:
+                    j, p = least | amount & ~seg, (least | amount & ~seg) <= most
+                got.append(data[j if p else lane])
+                valid.append(int(p))
+            w.line(f"shfl.sync.{mode}.b32 %d|%p, %a, {amount}, {c}, -1; selp.u32 %e, 1, 0, %p;")
+            w.store("%d", got)
+            w.store("%e", valid)
+    bits = [random.getrandbits(1) for _ in range(32)]
+    w.load("%b", bits)
+    w.line("setp.ne.u32 %q, %b, 0;")
+    w.line("vote.sync.ballot.b32 %d, %q, -1;")
+    w.store("%d", [sum(b << i for i, b in enumerate(bits))] * 32)
+    for mode, value in [("all", int(all(bits))), ("any", int(any(bits))), ("uni", int(len(set(bits)) == 1))]:
+        w.line(f"vote.sync.{mode}.pred %p, %q, -1; selp.u32 %d, 1, 0, %p;")
+        w.store("%d", [value] * 32)
+    keys = [random.randint(0, 4) for _ in range(32)]
+    w.load("%b", keys)
+    w.line("match.any.sync.b32 %d, %b, -1;")
+    w.store("%d", [sum((k == x) << i for i, x in enumerate(keys)) for k in keys])
+    w.line("match.all.sync.b32 %d|%p, %b, -1; selp.u32 %e, 1, 0, %p;")
+    w.store("%d", [0] * 32)
+    w.store("%e", [0] * 32)
+    s = [signed(x, 32) for x in data]
+    for form, value in [("add.u32", sum(data)), ("add.s32", sum(data)), ("min.u32", min(data)), ("max.u32", max(data)), ("min.s32", min(s)), ("max.s32", max(s))]:
+        w.line(f"redux.sync.{form} %d, %a, -1;")
+        w.store("%d", [value] * 32)
+    for name, fn in [("and", lambda x, y: x & y), ("or", lambda x, y: x | y), ("xor", lambda x, y: x ^ y)]:
+        value = data[0]
+        for x in data[1:]:
+            value = fn(value, x)
+        w.line(f"redux.sync.{name}.b32 %d, %a, -1;")
+        w.store("%d", [value] * 32)
+    w.line("elect.sync %d|%p, -1; selp.u32 %e, 1, 0, %p;")
+    w.store("%d", [0] * 32)
+    w.store("%e", [1] + [0] * 31)
+    w.line("activemask.b32 %d;")
+    w.store("%d", [0xffffffff] * 32)
+    for name, fn in [("lt", lambda l: (1 << l) - 1), ("le", lambda l: (2 << l) - 1), ("eq", lambda l: 1 << l), ("ge", lambda l: ~((1 << l) - 1)), ("gt", lambda l: ~((2 << l) - 1))]:
+        w.line(f"mov.u32 %d, %lanemask_{name};")
+        w.store("%d", [fn(l) for l in range(32)])
+    w.line("bar.red.popc.u32 %d, 0, %q; bar.red.and.pred %p, 0, %q; selp.u32 %e, 1, 0, %p;")
+    w.store("%d", [sum(bits)] * 32)
+    w.store("%e", [int(all(bits))] * 32)
+    w.line("bar.red.or.pred %p, 0, %q; selp.u32 %e, 1, 0, %p;")
+    w.store("%e", [int(any(bits))] * 32)
+    w.write()
+
+
+def half_bits(v, fmt):
+    return encode(Fr(v), fmt)
+
+
+def matrices():
+    """Products of small integers, exact in every format; fragments as the ISA draws them."""
+    w = Warp("matrix", extra=".shared .align 16 .b8 tile[2048];")
+    forms = [("m16n8k16", "f32", "bf16", "bf16", "f32"), ("m16n8k8", "f32", "bf16", "bf16", "f32"), ("m16n8k16", "f32", "f16", "f16", "f32"),
+             ("m16n8k8", "f32", "f16", "f16", "f32"), ("m16n8k16", "f16", "f16", "f16", "f16"), ("m16n8k8", "f16", "f16", "f16", "f16"),
+             ("m16n8k8", "f32", "tf32", "tf32", "f32"), ("m16n8k4", "f32", "tf32", "tf32", "f32"), ("m16n8k32", "s32", "s8", "s8", "s32"),
+             ("m16n8k32", "s32", "u8", "s8", "s32"), ("m16n8k16", "s32", "u8", "u8", "s32"), ("m8n8k16", "s32", "s8", "u8", "s32"),
+             ("m16n8k64", "s32", "s4", "u4", "s32"), ("m16n8k32", "s32", "u4", "s4", "s32"), ("m8n8k32", "s32", "s4", "s4", "s32")]
+    width = {"bf16": 16, "f16": 16, "tf32": 32, "s8": 8, "u8": 8, "s4": 4, "u4": 4, "f32": 32, "s32": 32}
+    def enc(v, t):
+        if t in ("bf16", "f16"):
+            return half_bits(v, t)
+        if t in ("tf32", "f32"):
+            return half_bits(v, "f32")
+        return v & ((1 << width[t]) - 1)
+    for n, (shape, dt, at, bt, ct) in enumerate(forms):
+        m, k = int(shape[1:shape.index("n")]), int(shape.split("k")[1])
+        low = {"u8": (0, 9), "u4": (0, 9), "s8": (-9, 9), "s4": (-8, 7)}
+        ra, rb = low.get(at, (-4, 4)), low.get(bt, (-4, 4))
+        A = [[random.randint(*ra) for _ in range(k)] for _ in range(m)]
+        B = [[random.randint(*rb) for _ in range(8)] for _ in range(k)]
+        C = [[random.randint(-8, 8) for _ in range(8)] for _ in range(m)]
+        D = [[C[i][j] + sum(A[i][x] * B[x][j] for x in range(k)) for j in range(8)] for i in range(m)]
+        def regs(count, cell):
+            return [[cell(lane, r) for lane in range(32)] for r in range(count)]
+        ea, eb = 32 // width[at], 32 // width[bt]
+        na, nb = m * k // 32 // ea, k * 8 // 32 // eb
+        def a_cell(lane, r):
+            g, t = lane // 4, lane % 4
+            row = g + 8 * (r % 2) if m == 16 else g
+            col = 4 * ea * (r // 2 if m == 16 else r)
+            return sum(enc(A[row][col + t * ea + e], at) << (width[at] * e) for e in range(ea))
+        def b_cell(lane, r):
+            g, t = lane // 4, lane % 4
+            return sum(enc(B[4 * eb * r + t * eb + e][g], bt) << (width[bt] * e) for e in range(eb))
+        def c_cell(M, ty):
+            if ty == "f16":
+                return lambda lane, r: sum(enc(M[lane // 4 + 8 * r][lane % 4 * 2 + e], ty) << 16 * e for e in range(2))
+            return lambda lane, r: enc(M[lane // 4 + (8 * (r // 2) if m == 16 else 0)][lane % 4 * 2 + r % 2], ty)
+        nc = (2 if ct == "f16" else m * 8 // 32)
+        names = {}
+        w.line("{")
+        for tag, count in [("a", na), ("b", nb), ("c", nc), ("d", nc)]:
+            names[tag] = [f"%{tag}{i}" for i in range(count)]
+            w.line(f".reg .b32 {', '.join(names[tag])};")
+        for tag, cells in [("a", regs(na, a_cell)), ("b", regs(nb, b_cell)), ("c", regs(nc, c_cell(C, ct)))]:
+            for reg, values in zip(names[tag], cells):
+                w.load(reg, values)
+        vec = lambda tag: "{" + ", ".join(names[tag]) + "}"
+        w.line(f"mma.sync.aligned.{shape}.row.col.{dt}.{at}.{bt}.{ct} {vec('d')}, {vec('a')}, {vec('b')}, {vec('c')};")
+        for reg, values in zip(names["d"], regs(nc, c_cell(D, dt))):
+            w.store(reg, values)
+        w.line("}")
+    # Four 8x8 matrices of 16-bit numbers 0..255 in shared memory, a row of 16 bytes each.
+    w.line(".reg .b32 %m, %r0, %r1, %r2, %r3, %z; mov.u32 %m, tile;")
+    words = [(2 * i) | (2 * i + 1) << 16 for i in range(128)]
+    for part in range(4):
+        w.load("%z", words[32 * part:32 * part + 32])
+        w.line(f"{{ .reg .b32 %q; shl.b32 %q, %t, 2; add.u32 %q, %q, %m; st.shared.b32 [%q+{128 * part}], %z; }}")
+    w.line("bar.warp.sync -1;")
+    w.line("{ .reg .b32 %q; shl.b32 %q, %t, 4; add.u32 %s, %q, %m; }")
+    def plain(j):
+        return [(64 * j + l // 4 * 8 + l % 4 * 2) | (64 * j + l // 4 * 8 + l % 4 * 2 + 1) << 16 for l in range(32)]
+    def trans(j):
+        return [(64 * j + (l % 4 * 2) * 8 + l // 4) | (64 * j + (l % 4 * 2 + 1) * 8 + l // 4) << 16 for l in range(32)]
+    for count in [1, 2, 4]:
+        regs_text = "{" + ", ".join(f"%r{i}" for i in range(count)) + "}"
+        for suffix, cell in [("", plain), (".trans", trans)]:
+            w.line(f"ldmatrix.sync.aligned.m8n8.x{count}{suffix}.shared.b16 {regs_text}, [%s];")
+            for i in range(count):
+                w.store(f"%r{i}", cell(i))
+    w.line("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r0, %r1, %r2, %r3}, [%s];")
+    w.line("movmatrix.sync.aligned.m8n8.trans.b16 %z, %r1;")
+    w.store("%z", trans(1))
+    w.line("bar.warp.sync -1;")
+    w.line("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%s+1024], {%r0, %r1, %r2, %r3};")
+    w.line("bar.warp.sync -1;")
+    for part in range(4):
+        w.line(f"{{ .reg .b32 %q; shl.b32 %q, %t, 2; add.u32 %q, %q, %m; ld.shared.b32 %z, [%q+{1024 + 128 * part}]; }}")
+        w.store("%z", trans(part))
+    w.write()
+
+
+def memory():
+    """Atomics by one lane each, vector and narrow accesses, generic addresses, calls."""
+    extra = """.shared .align 16 .b8 cell[256];
+.const .align 4 .b32 table[4] = {11, 22, 33, 44};
+.func (.param .b32 result) factorial(.param .b32 n)
+{
+    .reg .b32 %n, %m; .reg .pred %p;
+    ld.param.b32 %n, [n];
+    setp.gt.u32 %p, %n, 1;
+    @%p bra MORE;
+    mov.u32 %m, 1;
+    st.param.b32 [result], %m;
+    ret;
+MORE:
+    sub.u32 %m, %n, 1;
+    {
+        .param .b32 arg; .param .b32 back;
+        st.param.b32 [arg], %m;
+        call (back), factorial, (arg);
+        ld.param.b32 %m, [back];
+    }
+    mul.lo.u32 %m, %m, %n;
+    st.param.b32 [result], %m;
+    ret;
+}"""
+    w = Warp("memory", extra=extra)
+    w.line(".reg .b32 %a, %b, %d, %m, %v, %x0, %x1; .reg .b16 %h; .reg .b64 %g; .reg .pred %p;")
+    w.line("mov.u32 %m, cell; shl.b32 %s, %t, 2; add.u32 %m, %m, %s;")
+    a, b = specials("u32"), specials("u32")
+    w.load("%a", a)
+    w.load("%b", b)
+    sgn = lambda x: signed(x, 32)
+    ops = [("add.u32", lambda x, y: x + y), ("min.s32", lambda x, y: min(sgn(x), sgn(y))), ("max.s32", lambda x, y: max(sgn(x), sgn(y))),
+           ("min.u32", min), ("max.u32", max), ("and.b32", lambda x, y: x & y), ("or.b32", lambda x, y: x | y), ("xor.b32", lambda x, y: x ^ y),
+           ("exch.b32", lambda x, y: y), ("inc.u32", lambda x, y: 0 if x >= y else x + 1), ("dec.u32", lambda x, y: y if x == 0 or x > y else x - 1)]
+    for form, fn in ops:
+        w.line(f"st.shared.b32 [%m], %a; atom.shared.{form} %d, [%m], %b; ld.shared.b32 %v, [%m];")
+        w.store("%d", a)
+        w.store("%v", [fn(x, y) for x, y in zip(a, b)])
+    w.line("st.shared.b32 [%m], %a; atom.shared.cas.b32 %d, [%m], %a, %b; ld.shared.b32 %v, [%m];")
+    w.store("%d", a)
+    w.store("%v", b)
+    w.line("st.shared.b32 [%m], %a; atom.shared.cas.b32 %d, [%m], %t, %b; ld.shared.b32 %v, [%m];")
+    w.store("%v", [y if x == l else x for l, (x, y) in enumerate(zip(a, b))])
+    w.line("bar.warp.sync -1;")
+    w.line("st.shared.b32 [%m], %t; bar.warp.sync -1; atom.shared.add.u32 %d, [cell], 1; bar.warp.sync -1; ld.shared.b32 %v, [cell];")
+    w.store("%v", [32] * 32)
+    w.line("bar.warp.sync -1;")
+    w.line("st.shared.b32 [%m], %a; ld.shared.u8 %d, [%m+1]; ld.shared.s8 %v, [%m+3]; ld.shared.s16 %x0, [%m+2];")
+    w.store("%d", [x >> 8 & 255 for x in a])
+    w.store("%v", [signed(x >> 24, 8) for x in a])
+    w.store("%x0", [signed(x >> 16, 16) for x in a])
+    w.line("cvt.u64.u32 %g, %m; cvta.shared.u64 %g, %g; ld.b32 %v, [%g];")
+    w.store("%v", a)
+    w.line("bar.warp.sync -1; and.b32 %x0, %t, 30; shl.b32 %x0, %x0, 2; mov.u32 %x1, cell; add.u32 %x1, %x1, %x0; ld.shared.v2.b32 {%d, %v}, [%x1];")
+    w.store("%d", [a[l & 30] for l in range(32)])
+    w.store("%v", [a[l | 1] for l in range(32)])
+    w.line("{ .reg .b64 %k; .reg .b32 %j; and.b32 %j, %t, 3; mul.wide.u32 %k, %j, 4; mov.u64 %g, table; add.s64 %g, %g, %k; ld.const.b32 %d, [%g]; }")
+    w.store("%d", [[11, 22, 33, 44][l & 3] for l in range(32)])
+    w.line("{ .param .b32 arg; .param .b32 back; .reg .b32 %n; and.b32 %n, %t, 7; st.param.b32 [arg], %n; call (back), factorial, (arg); ld.param.b32 %d, [back]; }")
+    w.store("%d", [math.factorial(l & 7) for l in range(32)])
+    w.write()
+
+
+def approximations():
+    """Approximate functions, compared with a tolerance."""
+    text, ins, outs = [], [], []
+    forms = [("ex2.approx.f32", lambda x: 2 ** x), ("ex2.approx.ftz.f32", lambda x: 2 ** x), ("lg2.approx.f32", math.log2), ("sin.approx.f32", math.sin), ("cos.approx.f32", math.cos),
+             ("rsqrt.approx.f32", lambda x: 1 / math.sqrt(x)), ("rcp.approx.ftz.f32", lambda x: 1 / x), ("sqrt.approx.f32", math.sqrt), ("tanh.approx.f32", math.tanh)]
+    for form, fn in forms:
+        xs = [struct.unpack("f", struct.pack("f", random.uniform(0.05, 3.0)))[0] for _ in range(32)]
+        at = len(ins) * 4
+        ins += xs
+        outs += [fn(x) for x in xs]
+        text.append(f"    ld.global.f32 %f, [%in+{at}]; {form} %g, %f; st.global.f32 [%out+{at}], %g;")
+    body = HEAD.format(name="approx", target="sm_90", extra="") + "    .reg .f32 %f, %g; .reg .b64 %x; mul.wide.u32 %x, %t, 4; add.s64 %in, %in, %x; add.s64 %out, %out, %x;\n" + "\n".join(text) + "\n    ret;\n}\n"
+    open("approx.ptx", "w").write(body)
+    save("approx.safetensors", {"in": ("F32", ins), "out": ("F32", [float("nan")] * len(outs)), "expect.out": ("F32", outs)})
+    launch("approx", "approx", "[32, 1, 1]", ['buffer = "in"', 'buffer = "out"\nuninit = true\nexpect = "expect.out"\nrtol = 0.001\natol = 0.0001'], "# approximate functions")
+
+
+collectives()
+matrices()
+memory()
+approximations()

@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod checks;
+pub mod contract;
 pub mod corpus;
 mod counters;
 mod decode;

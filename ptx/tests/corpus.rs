@@ -15,8 +15,7 @@ fn cases(folder: &str) -> Vec<PathBuf> {
 
 fn run(path: &Path, schedule: Schedule, landing: Landing) {
     let case = Case::load(path).expect("the case loads");
-    let options =
-        Options { schedule, landing, max_instructions: 50_000_000, ..Options::default() };
+    let options = Options { schedule, landing, max_instructions: 50_000_000, ..Options::default() };
     let outcome = case.run(&options).expect("the case runs");
     assert_eq!(outcome.verdict, Verdict::Pass, "{} {schedule:?} {landing:?}", case.name);
 }

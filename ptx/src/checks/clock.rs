@@ -57,8 +57,8 @@ impl Clock {
             self.0.clone_from(&other.0);
             return;
         }
-        let same = self.0.len() == other.0.len()
-            && self.0.iter().zip(&other.0).all(|(a, b)| a.0 == b.0);
+        let same =
+            self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a.0 == b.0);
         if same {
             for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
                 mine.1 = mine.1.join(theirs.1);

@@ -109,7 +109,11 @@ impl fmt::Display for Finding {
         }
         write!(out, ": {}", self.message)?;
         if let Some(other) = &self.other {
-            write!(out, "; the other is a {} by cta {} warp {}", other.access, other.cta, other.warp)?;
+            write!(
+                out,
+                "; the other is a {} by cta {} warp {}",
+                other.access, other.cta, other.warp
+            )?;
             if let Some(lane) = other.lane {
                 write!(out, " lane {lane}")?;
             }

@@ -34,7 +34,10 @@ pub(crate) fn lint(module: &Module, kernel: &Kernel) -> Vec<Finding> {
                 push(inst, "setmaxnreg is ignored without .maxntid or .reqntid".into());
             }
             Op::SetMaxRegisters { .. } | Op::Wgmma(_) | Op::WgmmaFence if !is_specific => {
-                push(inst, format!("target {} has no such instruction; sm_90a does", module.target));
+                push(
+                    inst,
+                    format!("target {} has no such instruction; sm_90a does", module.target),
+                );
             }
             Op::Bulk(_) | Op::BulkTensor(_) | Op::ClusterArrive { .. } if number < 90 => {
                 push(inst, format!("target {} has no such instruction; sm_90 does", module.target));
@@ -64,7 +67,10 @@ pub(crate) fn lint(module: &Module, kernel: &Kernel) -> Vec<Finding> {
     {
         let total = count * 128 + least * 128;
         if total > REGISTER_FILE {
-            push(inst, format!("{total} registers asked for; a multiprocessor has {REGISTER_FILE}"));
+            push(
+                inst,
+                format!("{total} registers asked for; a multiprocessor has {REGISTER_FILE}"),
+            );
         }
     }
     list

@@ -7,6 +7,6 @@ mod lint;
 mod shadow;
 
 pub(crate) use clock::{Clock, Entry, Handover, WarpTime};
-pub(crate) use lint::lint;
 pub use finding::{Finding, FindingKind, Party};
+pub(crate) use lint::lint;
 pub(crate) use shadow::{Actor, Conflict, Kind, Shadow, Stamp};

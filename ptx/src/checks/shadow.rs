@@ -239,9 +239,8 @@ fn touch(
 ) -> Option<Conflict> {
     let mine = actor.stamp;
     let mut conflict = None;
-    let same_value = actor.is_same_value
-        && cell.write.kind() == Kind::Plain
-        && mine.kind() == Kind::Plain;
+    let same_value =
+        actor.is_same_value && cell.write.kind() == Kind::Plain && mine.kind() == Kind::Plain;
     if !same_value && !is_ordered(cell.write, actor) {
         // Two reads in flight never conflict, a write in flight always does.
         conflict = Some(Conflict { stamp: cell.write, wrote: true });

@@ -178,7 +178,9 @@ impl Case {
         };
         let mut args = Vec::new();
         for (index, arg) in file.args.into_iter().enumerate() {
-            args.push(argument(arg).map_err(|what| fail(format!("argument {}: {what}", index + 1)))?);
+            args.push(
+                argument(arg).map_err(|what| fail(format!("argument {}: {what}", index + 1)))?,
+            );
         }
         let mut detect: Vec<String> = file.flaw.iter().cloned().collect();
         if let Some(list) = &file.detect {

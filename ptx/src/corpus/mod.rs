@@ -3,8 +3,10 @@
 
 mod case;
 mod compare;
+mod mutate;
 mod run;
 
 pub use case::{Arg, Case, TensorMapSpec};
 pub use compare::Mismatch;
+pub use mutate::{Mutant, mutants};
 pub use run::{Outcome, Verdict};

@@ -130,7 +130,8 @@ impl Case {
         if let Some(mismatch) = mismatches.first() {
             return Verdict::Fail(mismatch.to_string());
         }
-        let wrong = report.findings.iter().find(|f| !self.tolerate.iter().any(|t| t == f.kind.name()));
+        let wrong =
+            report.findings.iter().find(|f| !self.tolerate.iter().any(|t| t == f.kind.name()));
         match wrong {
             Some(finding) => Verdict::Fail(finding.to_string()),
             None => Verdict::Pass,

@@ -2,9 +2,7 @@
 
 use super::context::Decoder;
 use super::memory::atom_op;
-use super::op::{
-    Bulk, BulkKind, BulkTensor, Class, Flow, MbarrierArrive, MbarrierWait, Op, Row,
-};
+use super::op::{Bulk, BulkKind, BulkTensor, Class, Flow, MbarrierArrive, MbarrierWait, Op, Row};
 use crate::error::Result;
 use crate::parse::{Operand, Type};
 
@@ -114,7 +112,11 @@ impl Decoder<'_> {
     }
 
     fn bulk_tensor(&mut self) -> Result<()> {
-        if self.statement.modifiers.iter().any(|m| m.starts_with("im2col") || m.starts_with("tile::"))
+        if self
+            .statement
+            .modifiers
+            .iter()
+            .any(|m| m.starts_with("im2col") || m.starts_with("tile::"))
         {
             return self.unsupported("only plain tiles are known");
         }

@@ -130,8 +130,7 @@ impl Decoder<'_> {
             };
         }
         let id = self.src_as(first, false, Type::U32)?;
-        let count =
-            if first + 1 < last { self.src_as(first + 1, false, Type::U32)? } else { 0 };
+        let count = if first + 1 < last { self.src_as(first + 1, false, Type::U32)? } else { 0 };
         let op = Op::Bar { kind, id, count, d, p, p_negated, aligned };
         self.emit_flow(op, Class::Barrier, Flow::Own);
         Ok(())

@@ -131,7 +131,8 @@ impl Decoder<'_> {
         let d = self.dst(0, false)?;
         if matches!(from, Type::F16x2 | Type::Bf16x2) {
             let Some(high) = comparison(word, from, ftz, true) else { return self.unsupported("") };
-            let one = if to.bytes() == 2 || value == 0x3c00 || value == 0x3f80 { value } else { 0xffff };
+            let one =
+                if to.bytes() == 2 || value == 0x3c00 || value == 0x3f80 { value } else { 0xffff };
             let low_row = self.next_row;
             self.next_row += 2;
             self.write(low_row);
@@ -168,10 +169,18 @@ impl Decoder<'_> {
         let types = self.types();
         let [ty, by] = types[..] else { return self.unsupported("two types are needed") };
         let f: RowFn = match (ty.bytes() == 8, by) {
-            (false, Type::S32) => row!(|a: u32, b: u32, c: i32| -> u32 { if c >= 0 { a } else { b } }),
-            (true, Type::S32) => row!(|a: u64, b: u64, c: i32| -> u64 { if c >= 0 { a } else { b } }),
-            (false, Type::F32) => row!(|a: u32, b: u32, c: f32| -> u32 { if c >= 0.0 { a } else { b } }),
-            (true, Type::F32) => row!(|a: u64, b: u64, c: f32| -> u64 { if c >= 0.0 { a } else { b } }),
+            (false, Type::S32) => {
+                row!(|a: u32, b: u32, c: i32| -> u32 { if c >= 0 { a } else { b } })
+            }
+            (true, Type::S32) => {
+                row!(|a: u64, b: u64, c: i32| -> u64 { if c >= 0 { a } else { b } })
+            }
+            (false, Type::F32) => {
+                row!(|a: u32, b: u32, c: f32| -> u32 { if c >= 0.0 { a } else { b } })
+            }
+            (true, Type::F32) => {
+                row!(|a: u64, b: u64, c: f32| -> u64 { if c >= 0.0 { a } else { b } })
+            }
             _ => return self.unsupported(""),
         };
         let wide = ty.bytes() == 8;

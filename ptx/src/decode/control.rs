@@ -39,6 +39,15 @@ impl Decoder<'_> {
             return self.unsupported("only direct calls are known");
         };
         let Operand::Name(name) = &operands[name_at] else { return self.unsupported("") };
+        match name.as_str() {
+            // What device-side printing and assertions call; nothing is printed.
+            "vprintf" => return self.hint(),
+            "__assertfail" => {
+                self.emit_flow(Op::Trap, Class::Control, Flow::Own);
+                return Ok(());
+            }
+            _ => {}
+        }
         let Some(callee) = self.module.function(name).filter(|f| f.has_body) else {
             return self.unsupported(&format!("function `{name}` has no body in this module"));
         };

@@ -14,12 +14,37 @@ use crate::parse::Type;
 macro_rules! by_mode {
     ($mode:expr, |$x:ident : $t:ty, $m:ident| -> $r:ty { $body:expr }) => {
         match $mode {
-            Mode::Nearest => row!(|$x: $t| -> $r { { const $m: Mode = Mode::Nearest; $body } }),
-            Mode::Zero => row!(|$x: $t| -> $r { { const $m: Mode = Mode::Zero; $body } }),
-            Mode::Down => row!(|$x: $t| -> $r { { const $m: Mode = Mode::Down; $body } }),
-            Mode::Up => row!(|$x: $t| -> $r { { const $m: Mode = Mode::Up; $body } }),
+            Mode::Nearest => row!(|$x: $t| -> $r {
+                {
+                    const $m: Mode = Mode::Nearest;
+                    $body
+                }
+            }),
+            Mode::Zero => row!(|$x: $t| -> $r {
+                {
+                    const $m: Mode = Mode::Zero;
+                    $body
+                }
+            }),
+            Mode::Down => row!(|$x: $t| -> $r {
+                {
+                    const $m: Mode = Mode::Down;
+                    $body
+                }
+            }),
+            Mode::Up => row!(|$x: $t| -> $r {
+                {
+                    const $m: Mode = Mode::Up;
+                    $body
+                }
+            }),
             Mode::NearestAway => {
-                row!(|$x: $t| -> $r { { const $m: Mode = Mode::NearestAway; $body } })
+                row!(|$x: $t| -> $r {
+                    {
+                        const $m: Mode = Mode::NearestAway;
+                        $body
+                    }
+                })
             }
         }
     };
@@ -95,9 +120,11 @@ impl Decoder<'_> {
         }
         let mode = self.mode();
         let has_mode = self.statement.modifiers.iter().any(|m| Mode::parse(m).is_some());
-        let integral_mode = self.statement.modifiers.iter().any(|m| {
-            matches!(m.as_str(), "rni" | "rzi" | "rmi" | "rpi")
-        });
+        let integral_mode = self
+            .statement
+            .modifiers
+            .iter()
+            .any(|m| matches!(m.as_str(), "rni" | "rzi" | "rmi" | "rpi"));
         let (ftz, sat) = (self.has("ftz"), self.has("sat"));
         let float = |ty| matches!(ty, Type::F16 | Type::Bf16 | Type::F32 | Type::F64 | Type::Tf32);
         let f: RowFn = match (float(to), float(from)) {
@@ -147,9 +174,9 @@ impl Decoder<'_> {
         let mode = self.mode();
         let sat = self.has("satfinite");
         let f: RowFn = match (to, mode) {
-            (Type::Bf16x2, Mode::Nearest) => row!(|a: f32, b: f32| -> u32 {
-                bf16_nearest(a) << 16 | bf16_nearest(b)
-            }),
+            (Type::Bf16x2, Mode::Nearest) => {
+                row!(|a: f32, b: f32| -> u32 { bf16_nearest(a) << 16 | bf16_nearest(b) })
+            }
             (Type::Bf16x2, Mode::Zero) => row!(|a: f32, b: f32| -> u32 {
                 narrow_float(a, BF16, Mode::Zero) << 16 | narrow_float(b, BF16, Mode::Zero)
             }),
@@ -159,8 +186,12 @@ impl Decoder<'_> {
             (Type::F16x2, Mode::Zero) => row!(|a: f32, b: f32| -> u32 {
                 narrow_float(a, F16, Mode::Zero) << 16 | narrow_float(b, F16, Mode::Zero)
             }),
-            (Type::E4m3x2, _) if sat => row!(|a: f32, b: f32| -> u32 { to_e4m3(a) << 8 | to_e4m3(b) }),
-            (Type::E5m2x2, _) if sat => row!(|a: f32, b: f32| -> u32 { to_e5m2(a) << 8 | to_e5m2(b) }),
+            (Type::E4m3x2, _) if sat => {
+                row!(|a: f32, b: f32| -> u32 { to_e4m3(a) << 8 | to_e4m3(b) })
+            }
+            (Type::E5m2x2, _) if sat => {
+                row!(|a: f32, b: f32| -> u32 { to_e5m2(a) << 8 | to_e5m2(b) })
+            }
             _ => return self.unsupported(""),
         };
         let (a, b) = (self.src_as(1, false, from)?, self.src_as(2, false, from)?);
@@ -188,7 +219,9 @@ impl Decoder<'_> {
                     | narrow_float(relu(b), F16, Mode::Nearest)
             }),
             Type::Bf16x2 => {
-                row!(|a: f32, b: f32| -> u32 { bf16_nearest(relu(a)) << 16 | bf16_nearest(relu(b)) })
+                row!(|a: f32, b: f32| -> u32 {
+                    bf16_nearest(relu(a)) << 16 | bf16_nearest(relu(b))
+                })
             }
             Type::E4m3x2 => {
                 row!(|a: f32, b: f32| -> u32 { to_e4m3(relu(a)) << 8 | to_e4m3(relu(b)) })
@@ -269,10 +302,18 @@ fn integer_to_integer(to: Type, from: Type, sat: bool) -> RowFn {
     macro_rules! widths {
         ($t:ident, $f:ident, $in:ty, $s:expr) => {
             match (Type::$t.bytes() == 8, $s) {
-                (true, false) => row!(|a: $in| -> u64 { narrow(integer_value(u64::from(a), Type::$f), Type::$t, false) }),
-                (true, true) => row!(|a: $in| -> u64 { narrow(integer_value(u64::from(a), Type::$f), Type::$t, true) }),
-                (false, false) => row!(|a: $in| -> u32 { narrow(integer_value(u64::from(a), Type::$f), Type::$t, false) as u32 }),
-                (false, true) => row!(|a: $in| -> u32 { narrow(integer_value(u64::from(a), Type::$f), Type::$t, true) as u32 }),
+                (true, false) => row!(|a: $in| -> u64 {
+                    narrow(integer_value(u64::from(a), Type::$f), Type::$t, false)
+                }),
+                (true, true) => row!(|a: $in| -> u64 {
+                    narrow(integer_value(u64::from(a), Type::$f), Type::$t, true)
+                }),
+                (false, false) => row!(|a: $in| -> u32 {
+                    narrow(integer_value(u64::from(a), Type::$f), Type::$t, false) as u32
+                }),
+                (false, true) => row!(|a: $in| -> u32 {
+                    narrow(integer_value(u64::from(a), Type::$f), Type::$t, true) as u32
+                }),
             }
         };
     }
@@ -311,15 +352,15 @@ fn integer_to_float(to: Type, from: Type, mode: Mode) -> Option<RowFn> {
         Type::S32 => source!(u32, S32),
         Type::S64 => source!(u64, S64),
         Type::U64 => match to {
-            Type::F32 => by_mode!(mode, |a: u64, M| -> u32 {
-                from_integer(i128::from(a), F32, M) as u32
-            }),
+            Type::F32 => {
+                by_mode!(mode, |a: u64, M| -> u32 { from_integer(i128::from(a), F32, M) as u32 })
+            }
             Type::F64 => by_mode!(mode, |a: u64, M| -> u64 {
                 from_integer(i128::from(a), crate::number::F64, M)
             }),
-            Type::F16 => by_mode!(mode, |a: u64, M| -> u32 {
-                from_integer(i128::from(a), F16, M) as u32
-            }),
+            Type::F16 => {
+                by_mode!(mode, |a: u64, M| -> u32 { from_integer(i128::from(a), F16, M) as u32 })
+            }
             _ => return None,
         },
         _ => return None,
@@ -372,8 +413,12 @@ fn float_to_float(
 ) -> Option<RowFn> {
     Some(match (to, from) {
         (Type::F32, Type::F32) if integral_mode => match (ftz, sat) {
-            (false, false) => by_mode!(mode, |x: f32, M| -> f32 { integral(f64::from(x), M) as f32 }),
-            (true, false) => by_mode!(mode, |x: f32, M| -> f32 { integral(f64::from(flush(x)), M) as f32 }),
+            (false, false) => {
+                by_mode!(mode, |x: f32, M| -> f32 { integral(f64::from(x), M) as f32 })
+            }
+            (true, false) => {
+                by_mode!(mode, |x: f32, M| -> f32 { integral(f64::from(flush(x)), M) as f32 })
+            }
             _ => by_mode!(mode, |x: f32, M| -> f32 { saturate(integral(f64::from(x), M) as f32) }),
         },
         (Type::F32, Type::F32) => match (ftz, sat) {
@@ -407,7 +452,9 @@ fn float_to_float(
         }
         (Type::Bf16, Type::F32) => by_mode!(mode, |x: f32, M| -> u32 { narrow_float(x, BF16, M) }),
         (Type::F16, Type::F64) => by_mode!(mode, |x: f64, M| -> u32 { from_f64(x, F16, M) as u32 }),
-        (Type::Bf16, Type::F64) => by_mode!(mode, |x: f64, M| -> u32 { from_f64(x, BF16, M) as u32 }),
+        (Type::Bf16, Type::F64) => {
+            by_mode!(mode, |x: f64, M| -> u32 { from_f64(x, BF16, M) as u32 })
+        }
         (Type::F16, Type::F16) if integral_mode => by_mode!(mode, |x: u32, M| -> u32 {
             from_f64(integral(f64::from(to_f32_f16(x & 0xffff)), M), F16, M) as u32
         }),
@@ -419,12 +466,12 @@ fn float_to_float(
         (Type::Tf32, Type::F32) if has_mode => {
             by_mode!(mode, |x: f32, M| -> u32 { narrow_float(x, TF32, M) << 13 })
         }
-        (Type::Bf16, Type::F16) => by_mode!(mode, |x: u32, M| -> u32 {
-            narrow_float(to_f32_f16(x & 0xffff), BF16, M)
-        }),
-        (Type::F16, Type::Bf16) => by_mode!(mode, |x: u32, M| -> u32 {
-            narrow_float(to_f32_bf16(x & 0xffff), F16, M)
-        }),
+        (Type::Bf16, Type::F16) => {
+            by_mode!(mode, |x: u32, M| -> u32 { narrow_float(to_f32_f16(x & 0xffff), BF16, M) })
+        }
+        (Type::F16, Type::Bf16) => {
+            by_mode!(mode, |x: u32, M| -> u32 { narrow_float(to_f32_bf16(x & 0xffff), F16, M) })
+        }
         _ => return None,
     })
 }

@@ -42,25 +42,25 @@ impl Decoder<'_> {
             ("sub", Type::U16 | Type::S16) => {
                 row!(|a: u32, b: u32| -> u32 { a.wrapping_sub(b) & 0xffff })
             }
-            ("add", Type::U16x2 | Type::S16x2) => row!(|a: u32, b: u32| -> u32 {
-                pair(a, b, |x, y| x.wrapping_add(y))
-            }),
+            ("add", Type::U16x2 | Type::S16x2) => {
+                row!(|a: u32, b: u32| -> u32 { pair(a, b, |x, y| x.wrapping_add(y)) })
+            }
             ("min", Type::U16x2) => row!(|a: u32, b: u32| -> u32 { pair(a, b, u32::min) }),
             ("max", Type::U16x2) => row!(|a: u32, b: u32| -> u32 { pair(a, b, u32::max) }),
-            ("min", Type::S16x2) => row!(|a: u32, b: u32| -> u32 {
-                pair(a, b, |x, y| (x as i16).min(y as i16) as u32)
-            }),
-            ("max", Type::S16x2) => row!(|a: u32, b: u32| -> u32 {
-                pair(a, b, |x, y| (x as i16).max(y as i16) as u32)
-            }),
+            ("min", Type::S16x2) => {
+                row!(|a: u32, b: u32| -> u32 { pair(a, b, |x, y| (x as i16).min(y as i16) as u32) })
+            }
+            ("max", Type::S16x2) => {
+                row!(|a: u32, b: u32| -> u32 { pair(a, b, |x, y| (x as i16).max(y as i16) as u32) })
+            }
             ("mul", _) => return self.multiply(ty, lo, hi, wide_result, false),
             ("mad", _) => return self.multiply(ty, lo, hi, wide_result, true),
-            ("mul24", Type::U32) if lo => row!(|a: u32, b: u32| -> u32 {
-                (a & 0xff_ffff).wrapping_mul(b & 0xff_ffff)
-            }),
-            ("mul24", Type::S32) if lo => row!(|a: i32, b: i32| -> i32 {
-                ((a << 8) >> 8).wrapping_mul((b << 8) >> 8)
-            }),
+            ("mul24", Type::U32) if lo => {
+                row!(|a: u32, b: u32| -> u32 { (a & 0xff_ffff).wrapping_mul(b & 0xff_ffff) })
+            }
+            ("mul24", Type::S32) if lo => {
+                row!(|a: i32, b: i32| -> i32 { ((a << 8) >> 8).wrapping_mul((b << 8) >> 8) })
+            }
             ("mad24", Type::U32) if lo => row!(|a: u32, b: u32, c: u32| -> u32 {
                 (a & 0xff_ffff).wrapping_mul(b & 0xff_ffff).wrapping_add(c)
             }),
@@ -71,34 +71,42 @@ impl Decoder<'_> {
             ("div", Type::U32) => {
                 row!(|a: u32, b: u32| -> u32 { a.checked_div(b).unwrap_or(u32::MAX) })
             }
-            ("div", Type::S32) => row!(|a: i32, b: i32| -> i32 {
-                if b == 0 { -1 } else { a.wrapping_div(b) }
-            }),
+            ("div", Type::S32) => {
+                row!(|a: i32, b: i32| -> i32 { if b == 0 { -1 } else { a.wrapping_div(b) } })
+            }
             ("div", Type::U64) => {
                 row!(|a: u64, b: u64| -> u64 { a.checked_div(b).unwrap_or(u64::MAX) })
             }
-            ("div", Type::S64) => row!(|a: i64, b: i64| -> i64 {
-                if b == 0 { -1 } else { a.wrapping_div(b) }
-            }),
+            ("div", Type::S64) => {
+                row!(|a: i64, b: i64| -> i64 { if b == 0 { -1 } else { a.wrapping_div(b) } })
+            }
             ("div", Type::U16) => row!(|a: u32, b: u32| -> u32 {
                 (a & 0xffff).checked_div(b & 0xffff).unwrap_or(0xffff)
             }),
             ("div", Type::S16) => row!(|a: u32, b: u32| -> u32 {
-                if b as i16 == 0 { 0xffff } else { u32::from((a as i16).wrapping_div(b as i16) as u16) }
+                if b as i16 == 0 {
+                    0xffff
+                } else {
+                    u32::from((a as i16).wrapping_div(b as i16) as u16)
+                }
             }),
             ("rem", Type::U32) => row!(|a: u32, b: u32| -> u32 { a.checked_rem(b).unwrap_or(a) }),
-            ("rem", Type::S32) => row!(|a: i32, b: i32| -> i32 {
-                if b == 0 { a } else { a.wrapping_rem(b) }
-            }),
+            ("rem", Type::S32) => {
+                row!(|a: i32, b: i32| -> i32 { if b == 0 { a } else { a.wrapping_rem(b) } })
+            }
             ("rem", Type::U64) => row!(|a: u64, b: u64| -> u64 { a.checked_rem(b).unwrap_or(a) }),
-            ("rem", Type::S64) => row!(|a: i64, b: i64| -> i64 {
-                if b == 0 { a } else { a.wrapping_rem(b) }
-            }),
+            ("rem", Type::S64) => {
+                row!(|a: i64, b: i64| -> i64 { if b == 0 { a } else { a.wrapping_rem(b) } })
+            }
             ("rem", Type::U16) => row!(|a: u32, b: u32| -> u32 {
                 (a & 0xffff).checked_rem(b & 0xffff).unwrap_or(a & 0xffff)
             }),
             ("rem", Type::S16) => row!(|a: u32, b: u32| -> u32 {
-                if b as i16 == 0 { a & 0xffff } else { u32::from((a as i16).wrapping_rem(b as i16) as u16) }
+                if b as i16 == 0 {
+                    a & 0xffff
+                } else {
+                    u32::from((a as i16).wrapping_rem(b as i16) as u16)
+                }
             }),
             ("min", Type::S32) if relu => row!(|a: i32, b: i32| -> i32 { a.min(b).max(0) }),
             ("max", Type::S32) if relu => row!(|a: i32, b: i32| -> i32 { a.max(b).max(0) }),
@@ -112,12 +120,12 @@ impl Decoder<'_> {
             ("max", Type::S64) => row!(|a: i64, b: i64| -> i64 { a.max(b) }),
             ("min", Type::U16) => row!(|a: u32, b: u32| -> u32 { (a & 0xffff).min(b & 0xffff) }),
             ("max", Type::U16) => row!(|a: u32, b: u32| -> u32 { (a & 0xffff).max(b & 0xffff) }),
-            ("min", Type::S16) => row!(|a: u32, b: u32| -> u32 {
-                u32::from((a as i16).min(b as i16) as u16)
-            }),
-            ("max", Type::S16) => row!(|a: u32, b: u32| -> u32 {
-                u32::from((a as i16).max(b as i16) as u16)
-            }),
+            ("min", Type::S16) => {
+                row!(|a: u32, b: u32| -> u32 { u32::from((a as i16).min(b as i16) as u16) })
+            }
+            ("max", Type::S16) => {
+                row!(|a: u32, b: u32| -> u32 { u32::from((a as i16).max(b as i16) as u16) })
+            }
             ("abs", Type::S32) => row!(|a: i32| -> i32 { a.wrapping_abs() }),
             ("abs", Type::S64) => row!(|a: i64| -> i64 { a.wrapping_abs() }),
             ("abs", Type::S16) => {
@@ -126,18 +134,18 @@ impl Decoder<'_> {
             ("neg", Type::S32) => row!(|a: i32| -> i32 { a.wrapping_neg() }),
             ("neg", Type::S64) => row!(|a: i64| -> i64 { a.wrapping_neg() }),
             ("neg", Type::S16) => row!(|a: u32| -> u32 { a.wrapping_neg() & 0xffff }),
-            ("sad", Type::U32) => row!(|a: u32, b: u32, c: u32| -> u32 {
-                c.wrapping_add(a.abs_diff(b))
-            }),
-            ("sad", Type::S32) => row!(|a: i32, b: i32, c: u32| -> u32 {
-                c.wrapping_add(a.abs_diff(b))
-            }),
-            ("sad", Type::U64) => row!(|a: u64, b: u64, c: u64| -> u64 {
-                c.wrapping_add(a.abs_diff(b))
-            }),
-            ("sad", Type::S64) => row!(|a: i64, b: i64, c: u64| -> u64 {
-                c.wrapping_add(a.abs_diff(b))
-            }),
+            ("sad", Type::U32) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { c.wrapping_add(a.abs_diff(b)) })
+            }
+            ("sad", Type::S32) => {
+                row!(|a: i32, b: i32, c: u32| -> u32 { c.wrapping_add(a.abs_diff(b)) })
+            }
+            ("sad", Type::U64) => {
+                row!(|a: u64, b: u64, c: u64| -> u64 { c.wrapping_add(a.abs_diff(b)) })
+            }
+            ("sad", Type::S64) => {
+                row!(|a: i64, b: i64, c: u64| -> u64 { c.wrapping_add(a.abs_diff(b)) })
+            }
             ("sad", Type::U16) => row!(|a: u32, b: u32, c: u32| -> u32 {
                 c.wrapping_add((a & 0xffff).abs_diff(b & 0xffff)) & 0xffff
             }),
@@ -185,15 +193,15 @@ impl Decoder<'_> {
             (Type::S32, _, true, _, true) => {
                 row!(|a: i32, b: i32, c: i32| -> i32 { high_signed(a, b).wrapping_add(c) })
             }
-            (Type::U64, _, true, _, false) => row!(|a: u64, b: u64| -> u64 {
-                ((u128::from(a) * u128::from(b)) >> 64) as u64
-            }),
+            (Type::U64, _, true, _, false) => {
+                row!(|a: u64, b: u64| -> u64 { ((u128::from(a) * u128::from(b)) >> 64) as u64 })
+            }
             (Type::U64, _, true, _, true) => row!(|a: u64, b: u64, c: u64| -> u64 {
                 (((u128::from(a) * u128::from(b)) >> 64) as u64).wrapping_add(c)
             }),
-            (Type::S64, _, true, _, false) => row!(|a: i64, b: i64| -> i64 {
-                ((i128::from(a) * i128::from(b)) >> 64) as i64
-            }),
+            (Type::S64, _, true, _, false) => {
+                row!(|a: i64, b: i64| -> i64 { ((i128::from(a) * i128::from(b)) >> 64) as i64 })
+            }
             (Type::S64, _, true, _, true) => row!(|a: i64, b: i64, c: i64| -> i64 {
                 (((i128::from(a) * i128::from(b)) >> 64) as i64).wrapping_add(c)
             }),
@@ -270,18 +278,42 @@ impl Decoder<'_> {
         };
         let signed = (at.is_signed(), bt.is_signed());
         let f: RowFn = match (self.statement.opcode.as_str(), self.has("hi"), signed) {
-            ("dp4a", _, (true, true)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, true, true) }),
-            ("dp4a", _, (true, false)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, true, false) }),
-            ("dp4a", _, (false, true)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, false, true) }),
-            ("dp4a", _, (false, false)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, false, false) }),
-            ("dp2a", false, (true, true)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, true, true) }),
-            ("dp2a", false, (true, false)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, true, false) }),
-            ("dp2a", false, (false, true)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, false, true) }),
-            ("dp2a", false, (false, false)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, false, false) }),
-            ("dp2a", true, (true, true)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, true, true) }),
-            ("dp2a", true, (true, false)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, true, false) }),
-            ("dp2a", true, (false, true)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, false, true) }),
-            ("dp2a", true, (false, false)) => row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, false, false) }),
+            ("dp4a", _, (true, true)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, true, true) })
+            }
+            ("dp4a", _, (true, false)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, true, false) })
+            }
+            ("dp4a", _, (false, true)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, false, true) })
+            }
+            ("dp4a", _, (false, false)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp4(a, b, c, false, false) })
+            }
+            ("dp2a", false, (true, true)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, true, true) })
+            }
+            ("dp2a", false, (true, false)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, true, false) })
+            }
+            ("dp2a", false, (false, true)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, false, true) })
+            }
+            ("dp2a", false, (false, false)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b, c, false, false) })
+            }
+            ("dp2a", true, (true, true)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, true, true) })
+            }
+            ("dp2a", true, (true, false)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, true, false) })
+            }
+            ("dp2a", true, (false, true)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, false, true) })
+            }
+            ("dp2a", true, (false, false)) => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { dp2(a, b >> 16, c, false, false) })
+            }
             _ => return self.unsupported(""),
         };
         self.map(f, &[false; 4], Class::Integer)
@@ -300,17 +332,29 @@ impl Decoder<'_> {
         let shiftamt = self.has("shiftamt");
         let (left, wrap, clamp) = (self.has("l"), self.has("wrap"), self.has("clamp"));
         let (f, wides, flow): (RowFn, Vec<bool>, Flow) = match (opcode, wide) {
-            ("and", false) => (row!(|a: u32, b: u32| -> u32 { a & b }), vec![false; 3], Flow::Halves),
+            ("and", false) => {
+                (row!(|a: u32, b: u32| -> u32 { a & b }), vec![false; 3], Flow::Halves)
+            }
             ("and", true) => (row!(|a: u64, b: u64| -> u64 { a & b }), vec![true; 3], Flow::Halves),
-            ("or", false) => (row!(|a: u32, b: u32| -> u32 { a | b }), vec![false; 3], Flow::Halves),
+            ("or", false) => {
+                (row!(|a: u32, b: u32| -> u32 { a | b }), vec![false; 3], Flow::Halves)
+            }
             ("or", true) => (row!(|a: u64, b: u64| -> u64 { a | b }), vec![true; 3], Flow::Halves),
-            ("xor", false) => (row!(|a: u32, b: u32| -> u32 { a ^ b }), vec![false; 3], Flow::Halves),
+            ("xor", false) => {
+                (row!(|a: u32, b: u32| -> u32 { a ^ b }), vec![false; 3], Flow::Halves)
+            }
             ("xor", true) => (row!(|a: u64, b: u64| -> u64 { a ^ b }), vec![true; 3], Flow::Halves),
-            ("not", false) if half => (row!(|a: u32| -> u32 { !a & 0xffff }), vec![false; 2], Flow::Halves),
+            ("not", false) if half => {
+                (row!(|a: u32| -> u32 { !a & 0xffff }), vec![false; 2], Flow::Halves)
+            }
             ("not", false) => (row!(|a: u32| -> u32 { !a }), vec![false; 2], Flow::Halves),
             ("not", true) => (row!(|a: u64| -> u64 { !a }), vec![true; 2], Flow::Halves),
-            ("cnot", false) => (row!(|a: u32| -> u32 { u32::from(a == 0) }), vec![false; 2], Flow::All),
-            ("cnot", true) => (row!(|a: u64| -> u64 { u64::from(a == 0) }), vec![true; 2], Flow::All),
+            ("cnot", false) => {
+                (row!(|a: u32| -> u32 { u32::from(a == 0) }), vec![false; 2], Flow::All)
+            }
+            ("cnot", true) => {
+                (row!(|a: u64| -> u64 { u64::from(a == 0) }), vec![true; 2], Flow::All)
+            }
             ("shl", false) if half => (
                 row!(|a: u32, n: u32| -> u32 { if n > 15 { 0 } else { (a << n) & 0xffff } }),
                 vec![false; 3],
@@ -356,21 +400,33 @@ impl Decoder<'_> {
             ),
             ("shf", false) => {
                 let f: RowFn = match (left, wrap, clamp) {
-                    (true, true, _) => row!(|a: u32, b: u32, n: u32| -> u32 { funnel_left(a, b, n & 31) }),
-                    (true, _, true) => row!(|a: u32, b: u32, n: u32| -> u32 { funnel_left(a, b, n.min(32)) }),
-                    (false, true, _) => row!(|a: u32, b: u32, n: u32| -> u32 { funnel_right(a, b, n & 31) }),
-                    (false, _, true) => row!(|a: u32, b: u32, n: u32| -> u32 { funnel_right(a, b, n.min(32)) }),
+                    (true, true, _) => {
+                        row!(|a: u32, b: u32, n: u32| -> u32 { funnel_left(a, b, n & 31) })
+                    }
+                    (true, _, true) => {
+                        row!(|a: u32, b: u32, n: u32| -> u32 { funnel_left(a, b, n.min(32)) })
+                    }
+                    (false, true, _) => {
+                        row!(|a: u32, b: u32, n: u32| -> u32 { funnel_right(a, b, n & 31) })
+                    }
+                    (false, _, true) => {
+                        row!(|a: u32, b: u32, n: u32| -> u32 { funnel_right(a, b, n.min(32)) })
+                    }
                     _ => return self.unsupported("needs .wrap or .clamp"),
                 };
                 (f, vec![false; 4], Flow::All)
             }
             ("bfe", false) if ty == Type::U32 => (
-                row!(|a: u32, b: u32, c: u32| -> u32 { extract(u64::from(a), b, c, 32, false) as u32 }),
+                row!(|a: u32, b: u32, c: u32| -> u32 {
+                    extract(u64::from(a), b, c, 32, false) as u32
+                }),
                 vec![false; 4],
                 Flow::All,
             ),
             ("bfe", false) => (
-                row!(|a: i32, b: u32, c: u32| -> u32 { extract(i64::from(a) as u64, b, c, 32, true) as u32 }),
+                row!(|a: i32, b: u32, c: u32| -> u32 {
+                    extract(i64::from(a) as u64, b, c, 32, true) as u32
+                }),
                 vec![false; 4],
                 Flow::All,
             ),
@@ -396,22 +452,42 @@ impl Decoder<'_> {
                 vec![true, true, true, false, false],
                 Flow::All,
             ),
-            ("popc", false) => (row!(|a: u32| -> u32 { a.count_ones() }), vec![false; 2], Flow::All),
-            ("popc", true) => (row!(|a: u64| -> u32 { a.count_ones() }), vec![false, true], Flow::All),
-            ("clz", false) => (row!(|a: u32| -> u32 { a.leading_zeros() }), vec![false; 2], Flow::All),
-            ("clz", true) => (row!(|a: u64| -> u32 { a.leading_zeros() }), vec![false, true], Flow::All),
-            ("brev", false) => (row!(|a: u32| -> u32 { a.reverse_bits() }), vec![false; 2], Flow::All),
-            ("brev", true) => (row!(|a: u64| -> u64 { a.reverse_bits() }), vec![true; 2], Flow::All),
+            ("popc", false) => {
+                (row!(|a: u32| -> u32 { a.count_ones() }), vec![false; 2], Flow::All)
+            }
+            ("popc", true) => {
+                (row!(|a: u64| -> u32 { a.count_ones() }), vec![false, true], Flow::All)
+            }
+            ("clz", false) => {
+                (row!(|a: u32| -> u32 { a.leading_zeros() }), vec![false; 2], Flow::All)
+            }
+            ("clz", true) => {
+                (row!(|a: u64| -> u32 { a.leading_zeros() }), vec![false, true], Flow::All)
+            }
+            ("brev", false) => {
+                (row!(|a: u32| -> u32 { a.reverse_bits() }), vec![false; 2], Flow::All)
+            }
+            ("brev", true) => {
+                (row!(|a: u64| -> u64 { a.reverse_bits() }), vec![true; 2], Flow::All)
+            }
             ("bfind", _) => {
                 let f: RowFn = match (ty, shiftamt) {
                     (Type::U32, false) => row!(|a: u32| -> u32 { find(u64::from(a), 32, false) }),
                     (Type::U32, true) => row!(|a: u32| -> u32 { find(u64::from(a), 32, true) }),
-                    (Type::S32, false) => row!(|a: i32| -> u32 { find(u64::from((a ^ (a >> 31)) as u32), 32, false) }),
-                    (Type::S32, true) => row!(|a: i32| -> u32 { find(u64::from((a ^ (a >> 31)) as u32), 32, true) }),
+                    (Type::S32, false) => {
+                        row!(|a: i32| -> u32 { find(u64::from((a ^ (a >> 31)) as u32), 32, false) })
+                    }
+                    (Type::S32, true) => {
+                        row!(|a: i32| -> u32 { find(u64::from((a ^ (a >> 31)) as u32), 32, true) })
+                    }
                     (Type::U64, false) => row!(|a: u64| -> u32 { find(a, 64, false) }),
                     (Type::U64, true) => row!(|a: u64| -> u32 { find(a, 64, true) }),
-                    (Type::S64, false) => row!(|a: i64| -> u32 { find((a ^ (a >> 63)) as u64, 64, false) }),
-                    (Type::S64, true) => row!(|a: i64| -> u32 { find((a ^ (a >> 63)) as u64, 64, true) }),
+                    (Type::S64, false) => {
+                        row!(|a: i64| -> u32 { find((a ^ (a >> 63)) as u64, 64, false) })
+                    }
+                    (Type::S64, true) => {
+                        row!(|a: i64| -> u32 { find((a ^ (a >> 63)) as u64, 64, true) })
+                    }
                     _ => return self.unsupported(""),
                 };
                 (f, vec![false, wide], Flow::All)
@@ -446,7 +522,8 @@ impl Decoder<'_> {
         if self.count() != 5 {
             return self.unsupported("only the form with five operands is known");
         }
-        let f: RowFn = row!(|a: u32, b: u32, c: u32, table: u32| -> u32 { lookup3(a, b, c, table) });
+        let f: RowFn =
+            row!(|a: u32, b: u32, c: u32, table: u32| -> u32 { lookup3(a, b, c, table) });
         self.map_flow(f, &[false; 5], Class::Integer, Flow::Halves)
     }
 
@@ -460,7 +537,9 @@ impl Decoder<'_> {
             Some("b4e") => row!(|a: u32, b: u32, c: u32| -> u32 {
                 permute(a, b, [0x5670, 0x6701, 0x7012, 0x0123][c as usize & 3])
             }),
-            Some("rc8") => row!(|a: u32, b: u32, c: u32| -> u32 { permute(a, b, (c & 3) * 0x1111) }),
+            Some("rc8") => {
+                row!(|a: u32, b: u32, c: u32| -> u32 { permute(a, b, (c & 3) * 0x1111) })
+            }
             Some("ecl") => row!(|a: u32, b: u32, c: u32| -> u32 {
                 permute(a, b, [0x3210, 0x3211, 0x3222, 0x3333][c as usize & 3])
             }),

@@ -157,7 +157,8 @@ impl Decoder<'_> {
         if [a.len(), b.len(), c.len(), d.len()] != want || shape.m != 16 && shape.m != 8 {
             return self.unsupported("shape, types and register counts do not fit");
         }
-        let m8_ok = shape.m == 16 || (a_type == Element::F64 && shape.k == 4)
+        let m8_ok = shape.m == 16
+            || (a_type == Element::F64 && shape.k == 4)
             || (matches!(a_type, Element::S8 | Element::U8) && shape.k == 16)
             || (matches!(a_type, Element::S4 | Element::U4) && shape.k == 32);
         if shape.n != 8 || !m8_ok {
@@ -325,11 +326,8 @@ impl Decoder<'_> {
         let transposes = matches!(a_type, Element::F16 | Element::Bf16);
         let transpose = |at: usize| transposes && flags.get(at).is_some_and(|f| *f == 1);
         let from_registers = matches!(a, WgmmaA::Registers(_));
-        let (transpose_a, transpose_b) = if from_registers {
-            (false, transpose(2))
-        } else {
-            (transpose(2), transpose(3))
-        };
+        let (transpose_a, transpose_b) =
+            if from_registers { (false, transpose(2)) } else { (transpose(2), transpose(3)) };
         let wgmma = Wgmma {
             n: shape.n,
             k: shape.k,

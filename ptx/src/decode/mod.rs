@@ -19,8 +19,8 @@ mod op;
 pub(crate) mod row;
 
 pub(crate) use constant::{Special, Value};
-pub use kernel::Kernel;
 pub(crate) use kernel::Frame;
+pub use kernel::Kernel;
 pub(crate) use layout::SHARED_START;
 pub use op::Class;
 pub(crate) use op::*;

@@ -48,14 +48,19 @@ impl Exec<'_> {
         is_write: bool,
     ) -> Option<Place> {
         if address & (bytes as u64 - 1) != 0 {
-            let message = format!("access of {bytes} bytes at an address that is no multiple of it");
+            let message =
+                format!("access of {bytes} bytes at an address that is no multiple of it");
             self.bad_access(FindingKind::Misaligned, warp, inst, lane, address, message);
             return None;
         }
         match space {
             Space::Global => self.resolve_global(warp, inst, lane, address, bytes, is_write),
-            Space::Shared => self.resolve_shared(warp, inst, lane, address & 0xffff_ffff, bytes, false),
-            Space::Cluster => self.resolve_shared(warp, inst, lane, address & 0xffff_ffff, bytes, true),
+            Space::Shared => {
+                self.resolve_shared(warp, inst, lane, address & 0xffff_ffff, bytes, false)
+            }
+            Space::Cluster => {
+                self.resolve_shared(warp, inst, lane, address & 0xffff_ffff, bytes, true)
+            }
             Space::Local => {
                 let offset = address as usize;
                 let end = self.local_end(warp);
@@ -184,7 +189,9 @@ impl Exec<'_> {
         if offset >= start {
             let size = self.info.config.dynamic_shared;
             let at = offset - start;
-            return format!("{bytes} bytes at offset {at} of dynamic shared memory of {size} bytes");
+            return format!(
+                "{bytes} bytes at offset {at} of dynamic shared memory of {size} bytes"
+            );
         }
         match near {
             Some((at, size, name)) => {
@@ -218,7 +225,12 @@ impl Exec<'_> {
 
     /// Reads up to 8 bytes and their state.
     #[inline(always)]
-    pub(crate) fn read_place<const C: bool>(&self, warp: &Warp, place: Place, bytes: usize) -> (u64, u8) {
+    pub(crate) fn read_place<const C: bool>(
+        &self,
+        warp: &Warp,
+        place: Place,
+        bytes: usize,
+    ) -> (u64, u8) {
         match place {
             Place::Global { device, allocation, offset } => {
                 let target = &self.machine.allocations[device][allocation];

@@ -64,12 +64,10 @@ impl Exec<'_> {
     /// Called when no group can run: groups that wait for lanes which cannot come go on without
     /// them, with a finding. False where nothing waits that way.
     pub(crate) fn force_converged<const C: bool>(&mut self, warp: &mut Warp) -> bool {
-        let waits = |s: State| {
-            matches!(s, State::Barrier(_) | State::Cluster(_) | State::Mbarrier { .. })
-        };
-        let converging: Vec<usize> = (0..warp.groups.len())
-            .filter(|i| warp.groups[*i].state == State::Converge)
-            .collect();
+        let waits =
+            |s: State| matches!(s, State::Barrier(_) | State::Cluster(_) | State::Mbarrier { .. });
+        let converging: Vec<usize> =
+            (0..warp.groups.len()).filter(|i| warp.groups[*i].state == State::Converge).collect();
         if converging.is_empty() {
             return false;
         }
@@ -89,7 +87,10 @@ impl Exec<'_> {
         };
         let missing = self.missing_lanes(warp, first);
         let inst = &self.kernel.code[warp.groups[first].pc as usize];
-        let (kind, what) = if matches!(inst.op, Op::Bar { .. } | Op::ClusterArrive { .. } | Op::ClusterWait { .. }) {
+        let (kind, what) = if matches!(
+            inst.op,
+            Op::Bar { .. } | Op::ClusterArrive { .. } | Op::ClusterWait { .. }
+        ) {
             (FindingKind::BarrierDivergence, "barrier")
         } else {
             (FindingKind::DivergentCollective, "collective")
@@ -97,10 +98,19 @@ impl Exec<'_> {
         if self.options.checks.sync {
             let inst = inst.clone();
             let lane = missing.trailing_zeros();
-            let message = format!("lanes {missing:#010x} never reach this {what} together with the others");
+            let message =
+                format!("lanes {missing:#010x} never reach this {what} together with the others");
             self.report(kind, warp, &inst, Some(lane), None, None, message.clone());
             if let Op::Shfl { .. } = inst.op {
-                self.report(FindingKind::ShflInactive, warp, &inst, Some(lane), None, None, message);
+                self.report(
+                    FindingKind::ShflInactive,
+                    warp,
+                    &inst,
+                    Some(lane),
+                    None,
+                    None,
+                    message,
+                );
             }
         }
         warp.groups[first].state = State::Ready;
@@ -174,7 +184,8 @@ impl Exec<'_> {
                 warp.time.synchronize(if wanted == warp.live { u32::MAX } else { wanted });
             }
             for group in &mut warp.groups {
-                if group.state == State::Converge && at_sync(group.pc) && group.lanes & !wanted == 0 {
+                if group.state == State::Converge && at_sync(group.pc) && group.lanes & !wanted == 0
+                {
                     group.state = State::Ready;
                     group.pc += 1;
                 }
@@ -192,7 +203,7 @@ impl Exec<'_> {
         active: u32,
         op: &Op,
     ) -> After {
-        let Op::Bar { kind, id, count, d, p, p_negated, aligned } = *op else {
+        let Op::Bar { kind, id, count, p, p_negated, aligned, .. } = *op else {
             return After::Next;
         };
         let lane = active.trailing_zeros() as usize;
@@ -252,7 +263,6 @@ impl Exec<'_> {
             barrier.all &= mask == active;
             barrier.any |= mask != 0;
         }
-        let _ = d;
         self.note_change();
         if kind == BarKind::Arrive {
             self.complete_barrier(warp, number as usize);
@@ -298,8 +308,7 @@ impl Exec<'_> {
         let is_complete = match barrier.expected {
             0 => {
                 barrier.arrived + absent >= total
-                    || barrier.arrived + absent + partial >= total
-                        && barrier.arrived % 32 != 0
+                    || barrier.arrived + absent + partial >= total && barrier.arrived % 32 != 0
             }
             expected => barrier.arrived >= expected,
         };
@@ -408,7 +417,8 @@ impl Exec<'_> {
         {
             return After::Regroup;
         }
-        if warp.groups[current].cluster_phase == Some(self.cluster_phase) && self.options.checks.sync
+        if warp.groups[current].cluster_phase == Some(self.cluster_phase)
+            && self.options.checks.sync
         {
             let message = "the cluster barrier is arrived at twice in one phase".to_string();
             self.report(FindingKind::BarrierMisuse, warp, inst, None, None, None, message);
@@ -418,6 +428,11 @@ impl Exec<'_> {
             let lanes = if active == warp.live { u32::MAX } else { active };
             let handover = warp.time.release(lanes);
             self.cluster_handover.join(&handover);
+        } else if self.options.checks.race {
+            // A relaxed arrival hands on what a fence released before it.
+            for view in warp.time.views.iter().filter(|v| v.lanes & active != 0) {
+                self.cluster_handover.known.join(&view.released[1]);
+            }
         }
         let phase = self.cluster_phase;
         let rest = warp.groups[current].lanes & !active;

@@ -8,9 +8,7 @@ use super::options::Landing;
 use super::tensor_map::{TENSOR_MAP_BYTES, TensorMap};
 use super::warp::{Lanes, Warp};
 use crate::checks::{Actor, FindingKind, Kind, Stamp};
-use crate::decode::{
-    Addr, AtomOp, Bulk, BulkKind, BulkTensor, Inst, Op, Reg, Scope, Space,
-};
+use crate::decode::{Addr, AtomOp, Bulk, BulkKind, BulkTensor, Inst, Op, Reg, Space};
 use crate::parse::Type;
 
 /// A cp.async that its thread has not waited for.
@@ -78,7 +76,8 @@ impl Exec<'_> {
             let to = Self::address(warp, dst, lane);
             let from = Self::address(warp, src, lane);
             (sources[lane], targets[lane]) = (from, to);
-            let Some(target) = self.resolve(warp, inst, lane, Space::Shared, to, bytes, true) else {
+            let Some(target) = self.resolve(warp, inst, lane, Space::Shared, to, bytes, true)
+            else {
                 continue;
             };
             let Place::Shared { cta, offset } = target else { continue };
@@ -176,8 +175,7 @@ impl Exec<'_> {
     pub(crate) fn cp_async_wait(&mut self, warp: &mut Warp, active: u32, pending: u32, all: bool) {
         let groups = warp.copy_groups;
         let is_over = |copy: &CopyInFlight| {
-            active >> copy.lane & 1 == 1
-                && (all || copy.group + pending < groups[copy.lane])
+            active >> copy.lane & 1 == 1 && (all || copy.group + pending < groups[copy.lane])
         };
         self.finish_copies(warp, is_over);
     }
@@ -192,8 +190,7 @@ impl Exec<'_> {
             if let Some((from, take)) = copy.source {
                 self.land_cp_async(warp.cta, copy.offset, copy.bytes, from, take);
             }
-            let stamp =
-                Stamp::new(warp.time.warp, 1 << copy.lane, warp.time.epoch, Kind::CopyDone);
+            let stamp = Stamp::new(warp.time.warp, 1 << copy.lane, warp.time.epoch, Kind::CopyDone);
             let shadow = &mut self.ctas[warp.cta].shadow;
             shadow.restamp_writes(copy.offset, copy.bytes, Kind::CopyInFlight, stamp);
         }
@@ -233,7 +230,9 @@ impl Exec<'_> {
             let to = Self::address(warp, op.dst, lane);
             let from = Self::address(warp, op.src, lane);
             if bytes % 16 != 0 || to % 16 != 0 || from % 16 != 0 {
-                let message = format!("bulk copy of {bytes} bytes from {from:#x} to {to:#x}: all must be multiples of 16");
+                let message = format!(
+                    "bulk copy of {bytes} bytes from {from:#x} to {to:#x}: all must be multiples of 16"
+                );
                 self.bad_access(FindingKind::Misaligned, warp, inst, lane, to, message);
                 continue;
             }
@@ -256,7 +255,9 @@ impl Exec<'_> {
             }
             let mut from_shared = None;
             if op.kind == BulkKind::SharedToCluster {
-                let Some(source) = self.shared_range(warp, inst, lane, from, bytes) else { continue };
+                let Some(source) = self.shared_range(warp, inst, lane, from, bytes) else {
+                    continue;
+                };
                 self.async_read(warp, inst, 1 << lane, source.0, &[(source.1, bytes)], None);
                 from_shared = Some(source);
             }
@@ -340,7 +341,10 @@ impl Exec<'_> {
                     if let Some(conflict) = found {
                         let own = conflict.stamp.warp() == warp.time.warp
                             && conflict.stamp.lanes == 1 << lane
-                            && !matches!(conflict.stamp.kind(), Kind::BulkInFlight | Kind::WgmmaInFlight);
+                            && !matches!(
+                                conflict.stamp.kind(),
+                                Kind::BulkInFlight | Kind::WgmmaInFlight
+                            );
                         if !own {
                             let place = Place::Shared { cta: segment.cta, offset: segment.offset };
                             let at = segment.offset as u64;
@@ -354,7 +358,14 @@ impl Exec<'_> {
             let ranges: Vec<(usize, usize)> =
                 segments.iter().map(|s| (s.offset, s.bytes)).collect();
             let group = warp.bulk_groups[lane];
-            self.async_read(warp, inst, 1 << lane, segments[0].cta, &ranges, Some(Kind::BulkInFlight));
+            self.async_read(
+                warp,
+                inst,
+                1 << lane,
+                segments[0].cta,
+                &ranges,
+                Some(Kind::BulkInFlight),
+            );
             for (offset, bytes) in ranges {
                 warp.bulk_reads.push(BulkRead { lane, group, offset, bytes });
             }
@@ -468,7 +479,8 @@ impl Exec<'_> {
         let step = reduce.map_or(1, |(_, ty)| ty.bytes());
         for index in (0..bytes).step_by(step) {
             let mut word = [0u8; 8];
-            word[..step].copy_from_slice(&self.ctas[cta].shared[offset + index..offset + index + step]);
+            word[..step]
+                .copy_from_slice(&self.ctas[cta].shared[offset + index..offset + index + step]);
             let value = u64::from_le_bytes(word);
             let new = match reduce {
                 Some((op, ty)) => {
@@ -515,26 +527,40 @@ impl Exec<'_> {
         }
     }
 
-    pub(crate) fn bulk_tensor(&mut self, warp: &mut Warp, inst: &Inst, active: u32, op: &BulkTensor) {
+    pub(crate) fn bulk_tensor(
+        &mut self,
+        warp: &mut Warp,
+        inst: &Inst,
+        active: u32,
+        op: &BulkTensor,
+    ) {
         for lane in Lanes(active) {
             let Some(map) = self.tensor_map(warp, inst, lane, op.map) else { continue };
             if map.dims.len() != op.coordinates.len() {
-                let message = format!("{} coordinates for a map of rank {}", op.coordinates.len(), map.dims.len());
+                let message = format!(
+                    "{} coordinates for a map of rank {}",
+                    op.coordinates.len(),
+                    map.dims.len()
+                );
                 self.bad_access(FindingKind::TensorMap, warp, inst, lane, map.address, message);
                 continue;
             }
             let at: Vec<i64> =
                 op.coordinates.iter().map(|row| i64::from(warp.r32(*row)[lane] as i32)).collect();
             let shared = Self::address(warp, op.shared, lane);
-            let align = if op.is_load || map.swizzle != super::tensor_map::Swizzle::None { 128 } else { 16 };
+            let align = if op.is_load || map.swizzle != super::tensor_map::Swizzle::None {
+                128
+            } else {
+                16
+            };
             if shared % align != 0 {
                 let message = format!("a tile must start at a multiple of {align} bytes");
                 self.bad_access(FindingKind::Misaligned, warp, inst, lane, shared, message);
                 continue;
             }
-            let tile_bytes =
-                map.tile.iter().product::<u32>() as usize * map.element.bytes();
-            let Some((cta, offset)) = self.shared_range(warp, inst, lane, shared, tile_bytes) else {
+            let tile_bytes = map.tile.iter().product::<u32>() as usize * map.element.bytes();
+            let Some((cta, offset)) = self.shared_range(warp, inst, lane, shared, tile_bytes)
+            else {
                 continue;
             };
             let pieces = tile_pieces(&map, &at, offset as u64);
@@ -567,7 +593,13 @@ impl Exec<'_> {
         }
     }
 
-    fn tensor_map(&mut self, warp: &Warp, inst: &Inst, lane: usize, addr: Addr) -> Option<TensorMap> {
+    fn tensor_map(
+        &mut self,
+        warp: &Warp,
+        inst: &Inst,
+        lane: usize,
+        addr: Addr,
+    ) -> Option<TensorMap> {
         let address = Self::address(warp, addr, lane);
         let mut bytes = [0u8; TENSOR_MAP_BYTES];
         for (index, chunk) in bytes.chunks_exact_mut(8).enumerate() {
@@ -628,7 +660,6 @@ impl Exec<'_> {
             }
             self.change_tx(home, at, -(total as i64));
         }
-        let _ = Scope::Cluster;
     }
 
     /// Copies and matrix operations left open by a warp that ends.
@@ -645,7 +676,8 @@ impl Exec<'_> {
         }
         if !warp.bulk_reads.is_empty() {
             let lane = Some(warp.bulk_reads[0].lane as u32);
-            let message = "the thread ends while a bulk copy may still read shared memory".to_string();
+            let message =
+                "the thread ends while a bulk copy may still read shared memory".to_string();
             self.report(FindingKind::Leak, warp, &last, lane, None, None, message);
         }
     }

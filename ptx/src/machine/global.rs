@@ -41,8 +41,7 @@ impl GlobalChecks {
             let page = at / PAGE;
             let next = ((page + 1) * PAGE).min(end);
             let shadow = self.pages.entry(page).or_insert_with(|| Shadow::new(PAGE as usize));
-            let found =
-                shadow.access((at % PAGE) as usize, (next - at) as usize, is_write, actor);
+            let found = shadow.access((at % PAGE) as usize, (next - at) as usize, is_write, actor);
             conflict = conflict.or(found);
             at = next;
         }

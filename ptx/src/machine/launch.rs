@@ -212,8 +212,7 @@ impl Machine {
                     }
                     let Some(cluster) = waiting[index].pop_front() else { break };
                     let info = &infos[index];
-                    let mut exec =
-                        Exec::new(self, launch.kernel, info, options, &changes, cluster);
+                    let mut exec = Exec::new(self, launch.kernel, info, options, &changes, cluster);
                     exec.changes_matter = true;
                     if launches.len() > 1 {
                         // Warps of different launches must not share numbers.
@@ -244,7 +243,8 @@ impl Machine {
                     Turn::Spins | Turn::Blocked => {}
                 }
             }
-            let stuck = !ran && !(timeouts < TIMEOUTS && resident.iter_mut().any(|r| r.1.time_out()));
+            let stuck =
+                !ran && !(timeouts < TIMEOUTS && resident.iter_mut().any(|r| r.1.time_out()));
             timeouts = if ran { 0 } else { timeouts + 1 };
             let over = total > options.max_instructions;
             if stuck || over {
@@ -367,7 +367,9 @@ fn merge(
                 lane: None,
                 address: Some(address),
                 other: Some(Party { cta: old.cta, warp: old.warp, lane: None, access }),
-                message: format!("{verb} of memory that another CTA accesses; CTAs are not ordered"),
+                message: format!(
+                    "{verb} of memory that another CTA accesses; CTAs are not ordered"
+                ),
             };
             findings.push(finding, options.max_findings);
         }
@@ -422,8 +424,7 @@ impl<'a> Exec<'a> {
         exec.counters.shared_bytes = (kernel.static_shared + info.config.dynamic_shared) as u64;
         exec.counters.ctas = u64::from(ranks);
         for rank in 0..ranks {
-            let inside =
-                [rank % shape[0], rank / shape[0] % shape[1], rank / shape[0] / shape[1]];
+            let inside = [rank % shape[0], rank / shape[0] % shape[1], rank / shape[0] / shape[1]];
             let coordinates = [0, 1, 2].map(|i| cluster_id[i] * shape[i] + inside[i]);
             let linear = coordinates[0] + grid[0] * (coordinates[1] + grid[1] * coordinates[2]);
             let states = if options.checks.init { info.shared_bytes } else { 0 };
@@ -579,7 +580,9 @@ impl<'a> Exec<'a> {
             let what = match group.state {
                 State::Barrier(id) => format!("waits at barrier {id}"),
                 State::Cluster(_) => "waits at the cluster barrier".to_string(),
-                State::Mbarrier { address, .. } => format!("waits for the mbarrier at {address:#x}"),
+                State::Mbarrier { address, .. } => {
+                    format!("waits for the mbarrier at {address:#x}")
+                }
                 State::Converge => "waits for other lanes of its warp".to_string(),
                 State::Ready => "polls memory that does not change".to_string(),
             };
@@ -592,10 +595,7 @@ impl<'a> Exec<'a> {
         });
     }
 
-    fn report_stuck(
-        &mut self,
-        describe: impl Fn(&Group, &Inst) -> Vec<(FindingKind, String)>,
-    ) {
+    fn report_stuck(&mut self, describe: impl Fn(&Group, &Inst) -> Vec<(FindingKind, String)>) {
         for cta in 0..self.ctas.len() {
             for index in 0..self.ctas[cta].warps.len() {
                 let Some(warp) = self.ctas[cta].warps[index].take() else { continue };

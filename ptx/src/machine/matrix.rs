@@ -5,7 +5,7 @@ use super::exec::Exec;
 use super::memory::{DEFINED, UNDEFINED, UNINIT};
 use super::warp::{Lanes, Warp};
 use crate::checks::{FindingKind, Kind};
-use crate::decode::{Addr, Element, Inst, Op, Reg, Row, Space, WmmaMemory, WmmaPart};
+use crate::decode::{Addr, Inst, Op, Reg, Row, Space, WmmaMemory, WmmaPart};
 
 impl Exec<'_> {
     pub(crate) fn matrix_step<const C: bool>(&mut self, warp: &mut Warp, inst: &Inst, active: u32) {
@@ -70,7 +70,15 @@ impl Exec<'_> {
                 let lane = matrix * 8 + row;
                 let address = Self::address(warp, addr, lane);
                 addresses[lane] = address;
-                let place = self.resolve(warp, inst, lane, Space::Generic.min_shared(address), address, 16, false);
+                let place = self.resolve(
+                    warp,
+                    inst,
+                    lane,
+                    Space::Generic.min_shared(address),
+                    address,
+                    16,
+                    false,
+                );
                 let Some(place) = place else { continue };
                 let Place::Shared { cta, offset } = place else { continue };
                 if C && self.options.checks.race {
@@ -99,7 +107,8 @@ impl Exec<'_> {
                 let (r, c) = (lane / 4, lane % 4 * 2);
                 let at = |e: usize| if transposed { (c + e, r) } else { (r, c + e) };
                 let (first, second) = (at(0), at(1));
-                *value = u32::from(rows[first.0][first.1]) | u32::from(rows[second.0][second.1]) << 16;
+                *value =
+                    u32::from(rows[first.0][first.1]) | u32::from(rows[second.0][second.1]) << 16;
                 low |= u32::from(known[first.0][first.1]) << lane;
                 high |= u32::from(known[second.0][second.1]) << lane;
             }
@@ -148,7 +157,8 @@ impl Exec<'_> {
                 }
                 for col in 0..8 {
                     let at = offset + 2 * col;
-                    self.ctas[cta].shared[at..at + 2].copy_from_slice(&rows[row][col].to_le_bytes());
+                    self.ctas[cta].shared[at..at + 2]
+                        .copy_from_slice(&rows[row][col].to_le_bytes());
                     if C && !self.ctas[cta].shared_state.is_empty() {
                         let state = if known[row][col] { DEFINED } else { UNDEFINED };
                         self.ctas[cta].shared_state[at..at + 2].fill(state);
@@ -228,7 +238,6 @@ impl Exec<'_> {
                 warp.set_defined(to.row, u32::MAX, low, high);
             }
         }
-        let _ = Element::F16;
     }
 }
 

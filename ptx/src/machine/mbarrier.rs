@@ -185,8 +185,8 @@ impl Exec<'_> {
                 continue;
             }
             let count = if op.count == 0 { 1 } else { warp.r32(op.count)[lane] };
-            let released = (self.options.checks.race && op.is_release)
-                .then(|| warp.time.release(1 << lane));
+            let released =
+                (self.options.checks.race && op.is_release).then(|| warp.time.release(1 << lane));
             let state = self.ctas[cta].mbarriers.get(&at).map_or(0, |m| {
                 u64::from(m.phase) << 32 | u64::from(m.pending) << 1 | u64::from(m.phase & 1)
             });

@@ -196,7 +196,8 @@ impl Machine {
     }
 
     fn span(&self, at: DevicePtr, bytes: usize, what: &str) -> Result<(&Allocation, usize)> {
-        let fail = || Error::Launch(format!("{what}: {bytes} bytes at {:#x} are not allocated", at.0));
+        let fail =
+            || Error::Launch(format!("{what}: {bytes} bytes at {:#x} are not allocated", at.0));
         let (device, index) = self.find(at.0).ok_or_else(fail)?;
         let allocation = &self.allocations[device][index];
         let offset = (at.0 - allocation.base) as usize;

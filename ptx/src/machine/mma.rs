@@ -290,9 +290,8 @@ fn mma_defined(warp: &mut Warp, op: &Mma) {
     if warp.defined.is_empty() {
         return;
     }
-    let whole = |warp: &Warp, regs: &[Reg]| {
-        regs.iter().all(|reg| warp.halves(reg.row) == [u32::MAX; 2])
-    };
+    let whole =
+        |warp: &Warp, regs: &[Reg]| regs.iter().all(|reg| warp.halves(reg.row) == [u32::MAX; 2]);
     if whole(warp, &op.a) && whole(warp, &op.b) && whole(warp, &op.c) {
         for reg in &op.d {
             warp.set_defined(reg.row, u32::MAX, u32::MAX, u32::MAX);

@@ -105,7 +105,9 @@ impl Exec<'_> {
                     warp.set_defined(*d, active, pick(0), pick(1));
                 }
             }
-            Op::Pack { d, wide, parts, bits } => self.pack::<C>(warp, active, *d, *wide, parts, *bits),
+            Op::Pack { d, wide, parts, bits } => {
+                self.pack::<C>(warp, active, *d, *wide, parts, *bits)
+            }
             Op::Unpack { parts, bits, a, wide } => {
                 self.unpack::<C>(warp, active, parts, *bits, *a, *wide);
             }
@@ -217,7 +219,8 @@ impl Exec<'_> {
                             warp.time.fence(active, order.scope > Scope::Cta);
                         }
                         FenceKind::ProxyAsync => warp.time.proxy_fence(active),
-                        FenceKind::MbarrierInit | FenceKind::Other => {}
+                        FenceKind::MbarrierInit => warp.time.fence(active, true),
+                        FenceKind::Other => {}
                     }
                 }
             }
@@ -239,7 +242,9 @@ impl Exec<'_> {
                 }
             }
             Op::BulkWait { pending, .. } => self.bulk_wait(warp, active, *pending),
-            Op::MbarrierInit { addr, count } => self.mbarrier_init(warp, inst, active, *addr, *count),
+            Op::MbarrierInit { addr, count } => {
+                self.mbarrier_init(warp, inst, active, *addr, *count)
+            }
             Op::MbarrierInval { addr } => self.mbarrier_inval(warp, inst, active, *addr),
             Op::MbarrierArrive(arrive) => self.mbarrier_arrive(warp, inst, active, arrive),
             Op::MbarrierWait(wait) => {

@@ -90,7 +90,8 @@ impl TensorMap {
         if let Some(dim) = self.dims.iter().find(|d| **d == 0 || **d > 1 << 32) {
             return fail(format!("dimension {dim}, expected 1 to 2^32"));
         }
-        if let Some(stride) = self.strides.iter().find(|s| !s.is_multiple_of(16) || **s >= 1 << 40) {
+        if let Some(stride) = self.strides.iter().find(|s| !s.is_multiple_of(16) || **s >= 1 << 40)
+        {
             return fail(format!("stride {stride}, expected a multiple of 16 below 2^40"));
         }
         if let Some(size) = self.tile.iter().find(|b| **b == 0 || **b > 256) {

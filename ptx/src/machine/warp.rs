@@ -22,7 +22,11 @@ pub(crate) enum State {
     /// Waits for the cluster barrier's phase after this one.
     Cluster(u32),
     /// Waits for an mbarrier of CTA `cta` at an address to leave a phase parity.
-    Mbarrier { cta: usize, address: u64, parity: bool },
+    Mbarrier {
+        cta: usize,
+        address: u64,
+        parity: bool,
+    },
 }
 
 /// The caller's side of a call.

@@ -98,9 +98,9 @@ impl Exec<'_> {
                 for r in 0..16 {
                     for inner in 0..k {
                         let bytes = a_bits / 8;
-                        let at =
-                            descriptor.address(warp_row + r, inner, bytes, op.transpose_a);
-                        a[r * k + inner] = self.shared_element(warp, inst, at, op.a_type, &mut ranges);
+                        let at = descriptor.address(warp_row + r, inner, bytes, op.transpose_a);
+                        a[r * k + inner] =
+                            self.shared_element(warp, inst, at, op.a_type, &mut ranges);
                     }
                 }
             }
@@ -139,7 +139,11 @@ impl Exec<'_> {
                 let reg = op.d[if packed { j / 2 } else { j }];
                 let shift = if packed { 16 * (j % 2) } else { 0 };
                 let old = warp.value(reg, lane);
-                let before = if scale { decode_float(op.d_type, old, j % if packed { 2 } else { 1 }) } else { 0.0 };
+                let before = if scale {
+                    decode_float(op.d_type, old, j % if packed { 2 } else { 1 })
+                } else {
+                    0.0
+                };
                 let value = encode(op.d_type, before + d[r * n + col], op.saturate);
                 let field = if packed { 0xffffu64 << shift } else { 0xffff_ffff };
                 warp.set(reg, lane, (old & !field) | (value << shift & field));
@@ -190,9 +194,8 @@ impl Exec<'_> {
         if let WgmmaA::Registers(regs) = &op.a {
             rows.extend(regs.iter().map(|reg| reg.row));
         }
-        let written = |row: &Row| {
-            warp.written_at.get((warp.base + row) as usize).copied().unwrap_or(0)
-        };
+        let written =
+            |row: &Row| warp.written_at.get((warp.base + row) as usize).copied().unwrap_or(0);
         let late = rows.iter().find(|row| written(row) > fence);
         let message = match (fence, late) {
             (0, _) => "no wgmma.fence before the first wgmma.mma_async",

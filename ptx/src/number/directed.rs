@@ -1,8 +1,7 @@
 //! f32 and f64 operations with a rounding mode. An f32 operation is done in f64 with its exact
-//! rounding error and rounded once; an f64 one is rounded to nearest and then moved by the sign
-//! of its error.
+//! rounding error and rounded once; an f64 one is done in exact integers.
 
-use super::round::{F32, Mode, round_pair};
+use super::round::{F32, Mode, div_exact, fma_exact, round_pair};
 
 /// The rounded sum and its exact error.
 pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
@@ -58,77 +57,63 @@ pub(crate) fn sqrt_f32(a: f32, mode: Mode) -> f32 {
     finish(root, rest, false, mode)
 }
 
-/// Moves a nearest result by the sign of the error it left.
-fn nudge(result: f64, error: f64, mode: Mode) -> f64 {
-    if !result.is_finite() || error == 0.0 || error.is_nan() {
-        return result;
-    }
-    match mode {
-        Mode::Nearest | Mode::NearestAway => result,
-        Mode::Up if error > 0.0 => result.next_up(),
-        Mode::Down if error < 0.0 => result.next_down(),
-        Mode::Zero if result > 0.0 && error < 0.0 => result.next_down(),
-        Mode::Zero if result < 0.0 && error > 0.0 => result.next_up(),
-        _ => result,
-    }
-}
-
-/// An overflow to infinity in a mode that stays finite.
-fn bound(result: f64, is_exact_infinity: bool, mode: Mode) -> f64 {
-    if !result.is_infinite() || is_exact_infinity {
-        return result;
-    }
-    match mode {
-        Mode::Zero => f64::MAX.copysign(result),
-        Mode::Down if result > 0.0 => f64::MAX,
-        Mode::Up if result < 0.0 => f64::MIN,
-        _ => result,
-    }
-}
-
 /// `a · b + c`, rounded once.
 pub(crate) fn fma_f64(a: f64, b: f64, c: f64, mode: Mode) -> f64 {
-    let result = a.mul_add(b, c);
-    if mode == Mode::Nearest {
-        return result;
+    let near = a.mul_add(b, c);
+    if mode == Mode::Nearest || !(a.is_finite() && b.is_finite() && c.is_finite()) {
+        return near;
     }
-    let product = a * b;
-    let low = a.mul_add(b, -product);
-    let (alpha, z) = two_sum(c, low);
-    let (beta, beta_low) = two_sum(product, alpha);
-    let gamma = (beta - result) + beta_low;
-    let infinite = a.is_infinite() || b.is_infinite() || c.is_infinite();
-    bound(nudge(result, gamma + z, mode), infinite, mode)
+    if near == 0.0 && (a == 0.0 || b == 0.0 || a * b == -c) {
+        let exact = fma_exact(a, b, c, mode);
+        let product_is_negative = a.is_sign_negative() != b.is_sign_negative();
+        let cancels = product_is_negative != c.is_sign_negative();
+        return match (exact == 0.0, cancels) {
+            (true, true) if mode == Mode::Down => -0.0,
+            (true, _) => near,
+            _ => exact,
+        };
+    }
+    fma_exact(a, b, c, mode)
 }
 
 /// `a + b`.
 pub(crate) fn add_f64(a: f64, b: f64, mode: Mode) -> f64 {
-    let (sum, error) = two_sum(a, b);
-    if sum == 0.0 && mode == Mode::Down && a.is_sign_negative() != b.is_sign_negative() {
-        return -0.0;
-    }
-    bound(nudge(sum, error, mode), a.is_infinite() || b.is_infinite(), mode)
+    fma_f64(a, 1.0, b, mode)
 }
 
 /// `a · b`.
 pub(crate) fn mul_f64(a: f64, b: f64, mode: Mode) -> f64 {
-    let product = a * b;
-    let infinite = a.is_infinite() || b.is_infinite();
-    bound(nudge(product, a.mul_add(b, -product), mode), infinite, mode)
+    if a == 0.0 || b == 0.0 || !a.is_finite() || !b.is_finite() {
+        return a * b;
+    }
+    fma_exact(a, b, 0.0, mode)
 }
 
 /// `a / b`.
 pub(crate) fn div_f64(a: f64, b: f64, mode: Mode) -> f64 {
-    let quotient = a / b;
-    let rest = (-quotient).mul_add(b, a);
-    let error = if b < 0.0 { -rest } else { rest };
-    bound(nudge(quotient, error, mode), a.is_infinite() || b == 0.0, mode)
+    if a == 0.0 || b == 0.0 || !a.is_finite() || !b.is_finite() {
+        return a / b;
+    }
+    div_exact(a, b, mode)
 }
 
 /// `√a`.
 pub(crate) fn sqrt_f64(a: f64, mode: Mode) -> f64 {
-    let root = a.sqrt();
-    nudge(root, (-root).mul_add(root, a), mode)
+    // Scaled up, the square of the root of a tiny value is exact enough to compare.
+    let (scale, half) =
+        if a.abs() < 1e-200 { (2f64.powi(400), 2f64.powi(-200)) } else { (1.0, 1.0) };
+    let scaled = a * scale;
+    let root = scaled.sqrt();
+    if !root.is_finite() || root == 0.0 {
+        return root;
+    }
+    let error = (-root).mul_add(root, scaled);
+    let rounded = match mode {
+        Mode::Up if error > 0.0 => root.next_up(),
+        Mode::Down | Mode::Zero if error < 0.0 => root.next_down(),
+        _ => root,
+    };
+    rounded * half
 }
 
 #[cfg(test)]

@@ -140,6 +140,65 @@ pub(crate) fn round_pair(sum: f64, error: f64, format: Format, mode: Mode) -> u6
     magnitude | if is_negative { sign } else { 0 }
 }
 
+/// `a · b + c` for finite values, in exact integers, rounded once. The caller treats exact zeros.
+pub(crate) fn fma_exact(a: f64, b: f64, c: f64, mode: Mode) -> f64 {
+    let ((sign_a, mantissa_a, exponent_a), (sign_b, mantissa_b, exponent_b)) = (split(a), split(b));
+    let (sign_c, mantissa_c, exponent_c) = split(c);
+    let product = (
+        sign_a != sign_b,
+        u128::from(mantissa_a) * u128::from(mantissa_b),
+        exponent_a + exponent_b,
+    );
+    let (is_negative, magnitude, exponent, sticky) =
+        add_exact(product, (sign_c, u128::from(mantissa_c), exponent_c));
+    let bits = round_magnitude(is_negative, magnitude, exponent, sticky, F64, mode);
+    let value = f64::from_bits(bits);
+    if is_negative { -value } else { value }
+}
+
+/// The sum of two signed integers with exponents; what does not fit 126 bits becomes a tail.
+fn add_exact(x: (bool, u128, i32), y: (bool, u128, i32)) -> (bool, u128, i32, bool) {
+    if x.1 == 0 {
+        return (y.0, y.1, y.2, false);
+    }
+    if y.1 == 0 {
+        return (x.0, x.1, x.2, false);
+    }
+    let top = |v: &(bool, u128, i32)| v.2 + 128 - v.1.leading_zeros() as i32;
+    let (big, small) = if top(&x) >= top(&y) { (x, y) } else { (y, x) };
+    let room = big.1.leading_zeros() as i32 - 2;
+    let exponent = big.2 - room;
+    let big_value = big.1 << room;
+    let shift = small.2 - exponent;
+    let (small_value, sticky) = if shift >= 0 {
+        (small.1 << shift, false)
+    } else if -shift > 127 {
+        (0, true)
+    } else {
+        (small.1 >> -shift, small.1 & ((1 << -shift) - 1) != 0)
+    };
+    if big.0 == small.0 {
+        return (big.0, big_value + small_value, exponent, sticky);
+    }
+    let difference = big_value.wrapping_sub(small_value).wrapping_sub(u128::from(sticky));
+    if big_value < small_value {
+        return (small.0, small_value - big_value, exponent, sticky);
+    }
+    (big.0, difference, exponent, sticky)
+}
+
+/// `a / b` for finite values with `b` not 0, rounded once.
+pub(crate) fn div_exact(a: f64, b: f64, mode: Mode) -> f64 {
+    let ((sign_a, mantissa_a, exponent_a), (sign_b, mantissa_b, exponent_b)) = (split(a), split(b));
+    let numerator = u128::from(mantissa_a) << 70;
+    let (quotient, rest) = (numerator / u128::from(mantissa_b), numerator % u128::from(mantissa_b));
+    let exponent = exponent_a - exponent_b - 70;
+    let is_negative = sign_a != sign_b;
+    let bits = round_magnitude(is_negative, quotient, exponent, rest != 0, F64, mode);
+    let value = f64::from_bits(bits);
+    if is_negative { -value } else { value }
+}
+
 /// Rounds a double to the format.
 pub(crate) fn from_f64(value: f64, format: Format, mode: Mode) -> u64 {
     round_pair(value, 0.0, format, mode)

@@ -1,7 +1,7 @@
 //! The parser's place in the token list, and the small steps every rule is made of.
 
-use super::lexer::{Placed, Token};
 use super::Type;
+use super::lexer::{Placed, Token};
 use crate::error::{Error, Result};
 
 pub(crate) struct Cursor<'a> {

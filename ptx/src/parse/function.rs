@@ -1,11 +1,11 @@
 //! Functions: parameters, directives, register ranges, nested scopes with their own registers,
 //! labels and variables, and the statements.
 
+use super::Type;
 use super::ast::{Function, Guard, Module, Operand, Param, Statement, Symbol, Variable};
 use super::cursor::{Cursor, describe};
 use super::lexer::Token;
 use super::module::{declaration, file, space};
-use super::Type;
 use crate::error::Result;
 use std::collections::HashMap;
 
@@ -329,8 +329,7 @@ fn params(cursor: &mut Cursor<'_>) -> Result<Vec<Param>> {
     let mut offset = 0usize;
     while !cursor.accept(')') {
         if !cursor.accept_dot("param") && !cursor.accept_dot("reg") {
-            return cursor
-                .error(format!("expected .param, found {}", describe(cursor.peek())));
+            return cursor.error(format!("expected .param, found {}", describe(cursor.peek())));
         }
         let mut align = None;
         let mut ty: Option<Type> = None;

@@ -9,8 +9,8 @@ mod module;
 mod operand;
 mod types;
 
-pub use ast::{Module, Param, Variable, VariableSpace};
 pub(crate) use ast::{
     Address, AddressBase, Function, Guard, Immediate, Operand, Statement, Symbol,
 };
+pub use ast::{Module, Param, Variable, VariableSpace};
 pub use types::Type;

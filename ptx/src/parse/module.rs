@@ -1,11 +1,11 @@
 //! Module-level declarations: version, target, variables with initialisers, functions, and the
 //! debug sections, which are skipped.
 
+use super::Type;
 use super::ast::{Function, Module, Param, Variable, VariableSpace};
 use super::cursor::{Cursor, describe};
 use super::function::FunctionParser;
 use super::lexer::{Token, tokens};
-use super::Type;
 use crate::error::Result;
 use std::collections::HashMap;
 
@@ -102,9 +102,7 @@ fn item(cursor: &mut Cursor<'_>, module: &mut Module) -> Result<()> {
             module.files.insert(number, path);
         }
         "section" => section(cursor)?,
-        "pragma" | "alias" => {
-            while !matches!(cursor.advance(), Token::Sign(';') | Token::End) {}
-        }
+        "pragma" | "alias" => while !matches!(cursor.advance(), Token::Sign(';') | Token::End) {},
         _ => linked(cursor, module)?,
     }
     Ok(())
@@ -251,7 +249,8 @@ pub(crate) fn declaration(
         let known: Option<usize> = dims.iter().try_fold(element, |n, d| n.checked_mul((*d)?));
         let bytes = known.unwrap_or(if is_extern { 0 } else { variable.init.len() });
         if bytes > MAX_VARIABLE {
-            return cursor.error(format!("{bytes} bytes of `{}`; limit {MAX_VARIABLE}", variable.name));
+            return cursor
+                .error(format!("{bytes} bytes of `{}`; limit {MAX_VARIABLE}", variable.name));
         }
         if variable.init.len() > bytes {
             let have = variable.init.len();
