@@ -196,7 +196,7 @@ mod tests {
         fs::create_dir(folder.join("12.png")).unwrap();
 
         let options = VideoOptions { folder_rate: (4, 2), ..VideoOptions::default() };
-        let video = Video::open_with(&folder, &options).unwrap();
+        let video = Video::open_with(&*folder, &options).unwrap();
         assert_eq!((video.info().rate, video.info().frames), (Some((2, 1)), Some(4)));
         let frames: Vec<_> = video.map(|frame| frame.unwrap()).collect();
         let seen: Vec<_> = frames.iter().map(|f| (f.image.pixel(2, 2)[0], f.time)).collect();
@@ -209,7 +209,7 @@ mod tests {
         let open = |frames: usize| {
             let limits = Limits { frames, ..Limits::default() };
             Video::open_with(
-                &folder,
+                &*folder,
                 &VideoOptions { limits, decoder: DecoderChoice::Builtin, ..Default::default() },
             )
         };

@@ -41,7 +41,7 @@ mod tests {
         publish(&path, b"old").unwrap();
         publish(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&*folder).unwrap().count(), 1);
     }
 
     #[test]
@@ -51,7 +51,7 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         fs::write(taken.join("inside"), b"").unwrap();
         assert!(publish(&taken, b"new").is_err());
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&*folder).unwrap().count(), 1);
         assert!(publish(&folder.join("none/at/all"), b"new").is_err());
     }
 }

@@ -25,7 +25,8 @@ pub struct VideoOptions {
     pub limits: Limits,
     /// Which decoder may be used.
     pub decoder: DecoderChoice,
-    /// Pictures per second of a folder, as a fraction; folders do not state one.
+    /// Pictures per second of a folder, as a fraction; folders do not state one. By default one a
+    /// second.
     pub folder_rate: (u32, u32),
 }
 

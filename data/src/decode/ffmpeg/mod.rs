@@ -3,6 +3,7 @@
 //! `ffprobe` says which streams there are; the one with the largest frames is taken. `ffmpeg`
 //! then decodes it once: pixels come through its standard output as raw RGB, the exact time stamp
 //! of each frame through its log. Files are opened with network and playlist protocols off.
+//! Colours follow the stream's tags; high dynamic range is not mapped to the standard one.
 
 mod pipe;
 mod probe;

@@ -18,8 +18,6 @@ use std::{
     time::Duration,
 };
 
-/// Longest wait for the next frame.
-const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// Frames decoded ahead of the consumer.
 const FRAMES_AHEAD: usize = 2;
 /// Complaints kept; damaged files print thousands.
@@ -35,6 +33,8 @@ pub(super) struct Pipe {
     pixels: Option<Receiver<Vec<u8>>>,
     ticks: Receiver<Option<i64>>,
     complaints: Arc<Mutex<Vec<String>>>,
+    /// Longest wait for the next frame.
+    timeout: Duration,
     threads: Vec<JoinHandle<()>>,
     delivered: usize,
     /// Time of the last frame, seconds.
@@ -72,6 +72,7 @@ impl Pipe {
             pixels: Some(pixels),
             ticks,
             complaints,
+            timeout: programs.frame_timeout,
             threads,
             delivered: 0,
             time: 0.0,
@@ -80,7 +81,7 @@ impl Pipe {
 
     /// The time of the frame just received. ffmpeg logs a frame before it writes it.
     fn frame_time(&self) -> Result<f64> {
-        let ticks = self.ticks.recv_timeout(FRAME_TIMEOUT).map_err(|_| {
+        let ticks = self.ticks.recv_timeout(self.timeout).map_err(|_| {
             let what = format!("ffmpeg gave no time stamp for frame {}", self.delivered);
             Error::format(&self.path, what)
         })?;
@@ -99,6 +100,14 @@ impl Pipe {
 
     /// What the end of the output means: all frames were delivered, or an error says how many.
     fn finish(&mut self, left_over: usize) -> Result<Option<(Image, f64)>> {
+        // The log ends with the process. A process that closed its output and lives on is stuck.
+        loop {
+            match self.ticks.recv_timeout(self.timeout) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => return Err(self.stalled()),
+            }
+        }
         let status = self.running.0.wait().map_err(|e| Error::io(&self.path, e))?;
         self.join();
         let complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,6 +134,12 @@ impl Pipe {
         Ok(None)
     }
 
+    fn stalled(&self) -> Error {
+        let (seconds, count) = (self.timeout.as_secs_f64(), self.delivered);
+        let what = format!("ffmpeg made no progress for {seconds} s after {count} frames");
+        Error::format(&self.path, what)
+    }
+
     fn is_short(&self) -> bool {
         if let Some(frames) = self.stream.frames {
             return self.delivered < frames;
@@ -147,19 +162,10 @@ impl Pipe {
 impl Frames for Pipe {
     fn next_picture(&mut self) -> Result<Option<(Image, f64)>> {
         let Some(pixels) = &self.pixels else { return Ok(None) };
-        let bytes = match pixels.recv_timeout(FRAME_TIMEOUT) {
+        let bytes = match pixels.recv_timeout(self.timeout) {
             Ok(bytes) => bytes,
             Err(RecvTimeoutError::Disconnected) => return self.finish(0),
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(Error::format(
-                    &self.path,
-                    format!(
-                        "ffmpeg made no progress for {} s after {} frames",
-                        FRAME_TIMEOUT.as_secs(),
-                        self.delivered
-                    ),
-                ));
-            }
+            Err(RecvTimeoutError::Timeout) => return Err(self.stalled()),
         };
         if bytes.len() != 3 * self.stream.width * self.stream.height {
             return self.finish(bytes.len());

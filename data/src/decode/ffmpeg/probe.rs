@@ -37,7 +37,11 @@ struct Report {
 #[derive(Deserialize, Default)]
 struct RawFormat {
     #[serde(default)]
+    format_name: String,
+    #[serde(default)]
     format_long_name: Option<String>,
+    #[serde(default)]
+    start_time: Option<String>,
     #[serde(default)]
     duration: Option<String>,
 }
@@ -122,6 +126,10 @@ fn finish(stream: RawStream, format: RawFormat) -> Stream {
     let name = stream.codec_name.unwrap_or_else(|| "unknown codec".to_owned());
     let container = format.format_long_name.unwrap_or_else(|| "unknown container".to_owned());
     let seconds = |text: Option<String>| text.and_then(|text| text.parse::<f64>().ok());
+    // Matroska states when the last frame ends; times of frames count from the first one.
+    let is_end = format.format_name.starts_with("matroska");
+    let start = seconds(format.start_time).filter(|_| is_end).unwrap_or(0.0);
+    let whole = seconds(format.duration).map(|end| end - start);
     let is_length = |seconds: &f64| seconds.is_finite() && *seconds > 0.0;
     Stream {
         index: stream.index,
@@ -129,7 +137,7 @@ fn finish(stream: RawStream, format: RawFormat) -> Stream {
         height,
         rate: fraction(&stream.avg_frame_rate).or(fraction(&stream.r_frame_rate)),
         frames: stream.nb_frames.and_then(|n| n.parse().ok()).filter(|&n| n > 0),
-        duration: seconds(stream.duration).or(seconds(format.duration)).filter(is_length),
+        duration: seconds(stream.duration).or(whole).filter(is_length),
         codec: format!("{name} in {container}"),
         rotation: degrees,
         // A millionth of a second is the clock of ffmpeg itself.
@@ -170,6 +178,9 @@ mod tests {
             time_base: (1, 30_000),
         };
         assert_eq!(parse(text), Ok(Some(expected)));
+        let late = r#"{"streams": [{"index": 0, "width": 4, "height": 2}], "format":
+            {"format_name": "matroska,webm", "start_time": "100.5", "duration": "102"}}"#;
+        assert_eq!(parse(late).unwrap().unwrap().duration, Some(1.5));
         let tagged = r#"{"streams": [{"index": 0, "width": 4, "height": 2,
             "tags": {"rotate": "270"}}]}"#;
         let stream = parse(tagged).unwrap().unwrap();

@@ -14,6 +14,8 @@ use std::{
 
 /// Longest wait for a program that only answers a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for the next frame.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest answer; `ffprobe` prints a few kilobytes a stream.
 const ANSWER_BYTES: u64 = 16 << 20;
 
@@ -22,7 +24,9 @@ const ANSWER_BYTES: u64 = 16 << 20;
 pub(in super::super) struct Programs {
     pub(super) ffmpeg: PathBuf,
     pub(super) ffprobe: PathBuf,
-    version: String,
+    pub(super) version: String,
+    /// Longest wait for the next frame.
+    pub(super) frame_timeout: Duration,
 }
 
 /// The programs on the `PATH`, looked for once a process; `None` unless both are there and run.
@@ -47,7 +51,7 @@ impl Programs {
         let (ffmpeg, ffprobe) = (find("ffmpeg")?, find("ffprobe")?);
         let text = answer(Command::new(&ffmpeg).args(["-hide_banner", "-version"])).ok()?;
         let version = text.strip_prefix("ffmpeg version ")?.split_whitespace().next()?.to_owned();
-        Some(Self { ffmpeg, ffprobe, version })
+        Some(Self { ffmpeg, ffprobe, version, frame_timeout: FRAME_TIMEOUT })
     }
 
     /// Version as the program names itself, such as `5.1.9-0+deb12u1` or `N-112233-gabcdef`.
@@ -135,9 +139,12 @@ mod tests {
     #[test]
     fn versions_are_compared() {
         let at_least = |version: &str, major, minor| {
-            let none = PathBuf::new();
-            let programs =
-                Programs { ffmpeg: none.clone(), ffprobe: none, version: version.to_owned() };
+            let programs = Programs {
+                ffmpeg: PathBuf::new(),
+                ffprobe: PathBuf::new(),
+                version: version.to_owned(),
+                frame_timeout: FRAME_TIMEOUT,
+            };
             programs.is_at_least(major, minor)
         };
         assert!(at_least("5.1.9-0+deb12u1", 5, 1));

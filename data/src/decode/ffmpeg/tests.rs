@@ -53,7 +53,8 @@ const SOURCE: [&str; 4] = ["-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:du
 #[test]
 fn variable_rates_keep_their_times() {
     let Some(programs) = programs("variable_rates_keep_their_times") else { return };
-    let file = tests::folder("variable").join("clip.mkv");
+    let folder = tests::folder("variable");
+    let file = folder.join("clip.mkv");
     // Frames 0 to 9, then every second one.
     let select = ["-vf", "select='lt(n,10)+not(mod(n,2))'", "-fps_mode", "vfr", "-c:v", "ffv1"];
     if !make("variable_rates", programs, &[&SOURCE[..], &select].concat(), &file) {
@@ -229,7 +230,8 @@ fn limits_hold_and_names_are_only_names() {
 #[test]
 fn an_abandoned_video_ends_its_process() {
     let Some(programs) = programs("an_abandoned_video_ends_its_process") else { return };
-    let file = tests::folder("abandoned").join("clip.mkv");
+    let folder = tests::folder("abandoned");
+    let file = folder.join("clip.mkv");
     if !make("abandoned", programs, &[&SOURCE[..], &["-c:v", "ffv1"]].concat(), &file) {
         return;
     }
@@ -240,6 +242,100 @@ fn an_abandoned_video_ends_its_process() {
         }
         // Dropping waits for the process and its two threads; a leak would block here.
         drop(video);
+    }
+}
+
+/// Shell scripts in place of ffmpeg, which does none of this on request.
+#[cfg(unix)]
+mod broken_programs {
+    use super::{super::Programs, *};
+    use std::{fs, io::Write, process::Stdio, time::Duration};
+
+    /// What comes of a 1 x 1 video of 9 stated frames when ffmpeg is a script of these lines.
+    fn outcome(name: &str, lines: &str) -> (usize, String) {
+        let folder = tests::folder(name);
+        let script = |name: &str, text: &str| {
+            let path = folder.join(name);
+            // Written by another process: a file this one ever had open for writing may be busy
+            // when it is run, because a test beside this one was starting a program.
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(&path);
+            let mut writer = shell.stdin(Stdio::piped()).spawn().unwrap();
+            let mut input = writer.stdin.take().unwrap();
+            input.write_all(format!("#!/bin/sh\n{text}\n").as_bytes()).unwrap();
+            drop(input);
+            assert!(writer.wait().unwrap().success());
+            path
+        };
+        let answer = r#"{"streams": [{"index": 0, "width": 1, "height": 1, "time_base": "1/10",
+            "avg_frame_rate": "10/1", "nb_frames": "9"}]}"#;
+        let programs = Programs {
+            ffprobe: script("ffprobe", &format!("echo '{answer}'")),
+            ffmpeg: script("ffmpeg", lines),
+            version: "0".to_owned(),
+            frame_timeout: Duration::from_millis(300),
+        };
+        let file = folder.join("clip.mkv");
+        fs::write(&file, b"\x1a\x45\xdf\xa3").unwrap();
+        let options = VideoOptions::default();
+        let video = Video::open_with_programs(&file, &options, Some(&programs)).unwrap();
+        let outcomes: Vec<_> = video.collect();
+        let frames = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let line = outcomes.last().and_then(|last| last.as_ref().err().map(ToString::to_string));
+        (frames, line.unwrap_or_default())
+    }
+
+    const FRAME: &str = "echo '[Parsed_showinfo_1 @ 0x5] [info] n: 0 pts: 3 pts_time:0' >&2\n\
+        printf abc";
+
+    #[test]
+    fn whole_output_is_a_video() {
+        assert_eq!(outcome("script-whole", FRAME), (1, String::new()));
+    }
+
+    #[test]
+    fn a_failed_exit_is_told_with_its_cause() {
+        let lines = format!("{FRAME}\necho '[x @ 0x5] [error] out of luck' >&2\nexit 3");
+        let (frames, line) = outcome("script-exit", &lines);
+        assert_eq!(frames, 1);
+        assert!(line.contains("(exit status: 3) after 1 of 9 frames: out of luck"), "{line}");
+        let (frames, line) = outcome("script-none", "echo '[fatal] no' >&2\nexit 1");
+        assert_eq!(frames, 0);
+        assert!(line.ends_with("ffmpeg cannot read it: no"), "{line}");
+    }
+
+    #[test]
+    fn a_complaint_and_missing_frames_are_damage() {
+        let lines = format!("{FRAME}\necho '[x @ 0x5] [error] bad block' >&2");
+        let (frames, line) = outcome("script-damage", &lines);
+        assert_eq!(frames, 1);
+        assert!(
+            line.contains("damaged or cut: ffmpeg delivered 1 of 9 frames: bad block"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn part_of_a_frame_is_an_error() {
+        let (frames, line) = outcome("script-part", &format!("{FRAME}\nprintf de"));
+        assert_eq!(frames, 1);
+        assert!(line.contains("after 1 of 9 frames"), "{line}");
+    }
+
+    #[test]
+    fn a_stuck_program_is_ended() {
+        // Before a frame, without its time, and after the output is closed.
+        let sleep = "exec sleep 600";
+        for (name, lines, count) in [
+            ("script-stuck", format!("{FRAME}\n{sleep}"), 1),
+            ("script-silent", format!("printf abc\n{sleep}"), 0),
+            ("script-closed", format!("{FRAME}\nexec >&-\n{sleep}"), 1),
+        ] {
+            let (frames, line) = outcome(name, &lines);
+            assert_eq!(frames, count, "{name}");
+            let words = ["no progress for 0.3 s", "no time stamp"];
+            assert!(words.iter().any(|words| line.contains(words)), "{name}: {line}");
+        }
     }
 }
 

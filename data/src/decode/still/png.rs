@@ -96,15 +96,25 @@ impl Layout {
 
 /// Encodes a picture as 8-bit RGB PNG. Equal pictures give equal bytes.
 pub fn encode_png(image: &Image) -> Vec<u8> {
-    encode(image.width, image.height, ColorType::Rgb, &image.rgb)
+    // On photographs slower methods take up to 200 times as long and save a quarter at most.
+    let method = (Compression::Fast, Filter::Paeth);
+    encode(image.width, image.height, ColorType::Rgb, method, &image.rgb)
 }
 
 /// Encodes a mask as 8-bit grey PNG, 0 = keep, 255 = edit. Equal masks give equal bytes.
 pub fn encode_mask_png(mask: &Mask) -> Vec<u8> {
-    encode(mask.width, mask.height, ColorType::Grayscale, &mask.data)
+    // Long runs of one value: half the size of the fast method at half a millisecond.
+    let method = (Compression::Balanced, Filter::NoFilter);
+    encode(mask.width, mask.height, ColorType::Grayscale, method, &mask.data)
 }
 
-fn encode(width: usize, height: usize, colour: ColorType, pixels: &[u8]) -> Vec<u8> {
+fn encode(
+    width: usize,
+    height: usize,
+    colour: ColorType,
+    (compression, filter): (Compression, Filter),
+    pixels: &[u8],
+) -> Vec<u8> {
     let side = |length: usize| {
         let length = u32::try_from(length).ok().filter(|&length| length > 0);
         length.unwrap_or_else(|| panic!("PNG of {width} x {height}: sides are 1 to 2^31 - 1"))
@@ -113,8 +123,8 @@ fn encode(width: usize, height: usize, colour: ColorType, pixels: &[u8]) -> Vec<
     let mut encoder = Encoder::new(&mut bytes, side(width), side(height));
     encoder.set_color(colour);
     encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(Compression::Balanced);
-    encoder.set_filter(Filter::Adaptive);
+    encoder.set_compression(compression);
+    encoder.set_filter(filter);
     encoder
         .write_header()
         .and_then(|mut writer| {

@@ -5,13 +5,33 @@ mod mutation;
 pub(super) mod mux;
 mod still;
 
-use std::path::PathBuf;
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
-/// A fresh empty folder for one test.
-pub(super) fn folder(name: &str) -> PathBuf {
+/// A folder for one test, empty at first and removed at its end.
+pub(super) struct Folder(PathBuf);
+
+/// A fresh folder; `name` is unique among the tests.
+pub(super) fn folder(name: &str) -> Folder {
     let folder = format!("vincie-decode-{}-{name}", std::process::id());
     let folder = std::env::temp_dir().join(folder);
-    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
-    folder
+    Folder(folder)
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed stays in the system's folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

@@ -62,6 +62,50 @@ fn every_png_colour_type_becomes_rgb() {
     }
 }
 
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        let shift = |c: u32, _| c >> 1 ^ (0xedb8_8320 & 0_u32.wrapping_sub(c & 1));
+        (0..8).fold(crc ^ u32::from(byte), shift)
+    })
+}
+
+#[test]
+fn interlaced_png_is_put_together() {
+    // Rows of the Adam7 passes of a 5 x 3 grey picture whose pixel (x, y) is 16 y + x.
+    let passes: [&[u8]; 7] = [
+        &[0x00],
+        &[0x04],
+        &[0x02],
+        &[0x20, 0x22, 0x24],
+        &[0x01, 0x03],
+        &[0x21, 0x23],
+        &[0x10, 0x11, 0x12, 0x13, 0x14],
+    ];
+    let rows: Vec<u8> = passes.iter().flat_map(|row| [&[0], *row].concat()).collect();
+    let (a, b) = rows.iter().fold((1, 0), |(a, b), &byte| {
+        let a = (a + u32::from(byte)) % 65_521;
+        (a, (a + b) % 65_521)
+    });
+    // A zlib stream of one stored block.
+    let length = rows.len() as u16;
+    let head = [&[0x78, 1, 1][..], &length.to_le_bytes(), &(!length).to_le_bytes()].concat();
+    let data = [head, rows, (b << 16 | a).to_be_bytes().to_vec()].concat();
+    let chunk = |kind: &[u8; 4], payload: &[u8]| {
+        let body = [&kind[..], payload].concat();
+        [&(payload.len() as u32).to_be_bytes()[..], &body, &crc32(&body).to_be_bytes()].concat()
+    };
+    let header = [0, 0, 0, 5, 0, 0, 0, 3, 8, 0, 0, 0, 1];
+    let file = [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        chunk(b"IHDR", &header),
+        chunk(b"IDAT", &data),
+        chunk(b"IEND", &[]),
+    ];
+    let image = decode(&file.concat()).unwrap();
+    let expected: Vec<u8> = (0..15).flat_map(|i| [16 * (i / 5) + i % 5; 3]).collect();
+    assert_eq!(image.rgb, expected);
+}
+
 #[test]
 fn png_round_trips_and_repeats() {
     let image = gradient(37, 23);
@@ -133,13 +177,8 @@ fn limits_hold_before_pixels_are_made() {
     // Headers alone: the pixels they promise are not there.
     let mut wide = encode_png(&Image::filled(1, 1, [0; 3]));
     wide[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
-    // CRC-32 of the changed IHDR chunk.
-    let mut crc = !0_u32;
-    for &byte in &wide[12..29] {
-        crc = (0..8)
-            .fold(crc ^ u32::from(byte), |c, _| c >> 1 ^ (0xedb8_8320 & 0_u32.wrapping_sub(c & 1)));
-    }
-    wide[29..33].copy_from_slice(&(!crc).to_be_bytes());
+    let checksum = crc32(&wide[12..29]);
+    wide[29..33].copy_from_slice(&checksum.to_be_bytes());
     one_line(decode(&wide).unwrap_err(), "picture is 60000 x 1; the limit is 16384");
 
     let mut tall = encode_jpeg(&Image::filled(8, 8, [0; 3]), 90).unwrap();
@@ -149,14 +188,10 @@ fn limits_hold_before_pixels_are_made() {
 
     let small = Limits { encoded_bytes: 99, ..Limits::default() };
     one_line(decode_image(&tall, "p", &small).unwrap_err(), "the limit is 99");
-    let path = folder_with(&tall);
+    let folder = super::folder("still");
+    let path = folder.join("picture");
+    std::fs::write(&path, &tall).unwrap();
     one_line(read_image(path, &small).unwrap_err(), "the limit is 99");
-}
-
-fn folder_with(bytes: &[u8]) -> std::path::PathBuf {
-    let path = super::folder("still").join("picture");
-    std::fs::write(&path, bytes).unwrap();
-    path
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) struct Converter {
     width: usize,
     height: usize,
     format: PixelFormat,
-    is_full_range: bool,
+    matrix: Matrix,
     chroma_width: usize,
     chroma_height: usize,
     columns: Vec<Source>,
@@ -66,7 +66,8 @@ impl Converter {
         };
         let (chroma_width, columns) = sources(width, horizontal);
         let (chroma_height, rows) = sources(height, vertical);
-        Self { width, height, format, is_full_range, chroma_width, chroma_height, columns, rows }
+        let matrix = if is_full_range { Matrix::FULL } else { Matrix::LIMITED };
+        Self { width, height, format, matrix, chroma_width, chroma_height, columns, rows }
     }
 
     /// Bytes of one frame.
@@ -82,60 +83,91 @@ impl Converter {
     /// Converts one frame of [`frame_bytes`](Self::frame_bytes) bytes.
     pub(super) fn convert(&self, planes: &[u8]) -> Image {
         let (luma, rest) = planes.split_at(self.width * self.height);
-        let chroma = self.chroma_width * self.chroma_height;
-        let mut rgb = Vec::with_capacity(3 * luma.len());
+        let mut rgb = vec![0; 3 * luma.len()];
+        let rows = rgb.chunks_exact_mut(3 * self.width).zip(luma.chunks_exact(self.width));
         if self.format == PixelFormat::Mono {
-            rgb.extend(luma.iter().flat_map(|&y| self.rgb(y, 128, 128)));
+            let neutral = vec![0; self.width];
+            rows.for_each(|(rgb, luma)| self.matrix.convert(luma, &neutral, &neutral, rgb));
             return Image::new(self.width, self.height, rgb);
         }
-        let (cb, rest) = rest.split_at(chroma);
-        let (cr, alpha) = rest.split_at(chroma);
-        let mut blended = vec![[0; 2]; self.chroma_width];
-        for (luma, rows) in luma.chunks_exact(self.width).zip(&self.rows) {
-            self.blend_rows(cb, cr, *rows, &mut blended);
-            for (&y, at) in luma.iter().zip(&self.columns) {
-                let (first, second) = (blended[at.first], blended[at.second]);
-                let mix = |c: usize| {
-                    let sum = first[c] * (8 - at.eighths) + second[c] * at.eighths;
-                    (sum + 32) >> 6
-                };
-                rgb.extend(self.rgb(y, mix(0), mix(1)));
-            }
+        let size = self.chroma_width * self.chroma_height;
+        let (cb, rest) = rest.split_at(size);
+        let (cr, alpha) = rest.split_at(size);
+        let mut blended = vec![0; self.chroma_width];
+        let (mut wide_cb, mut wide_cr) = (vec![0; self.width], vec![0; self.width]);
+        for ((rgb, luma), from) in rows.zip(&self.rows) {
+            self.chroma_row(cb, *from, &mut blended, &mut wide_cb);
+            self.chroma_row(cr, *from, &mut blended, &mut wide_cr);
+            self.matrix.convert(luma, &wide_cb, &wide_cr, rgb);
         }
         if self.format == PixelFormat::Alpha {
-            for (pixel, &alpha) in rgb.chunks_exact_mut(3).zip(alpha) {
-                let alpha = u32::from(alpha);
-                for value in pixel {
-                    *value = ((u32::from(*value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
-                }
-            }
+            lay_over_white(&mut rgb, alpha);
         }
         Image::new(self.width, self.height, rgb)
     }
 
-    /// Cb and Cr of one picture row at chroma resolution, times 8.
-    fn blend_rows(&self, cb: &[u8], cr: &[u8], rows: Source, out: &mut [[i32; 2]]) {
-        let row = |index: usize| index * self.chroma_width..(index + 1) * self.chroma_width;
-        let (first, second) = (row(rows.first), row(rows.second));
-        let top = cb[first.clone()].iter().zip(&cr[first]);
-        let bottom = cb[second.clone()].iter().zip(&cr[second]);
-        for ((out, top), bottom) in out.iter_mut().zip(top).zip(bottom) {
-            let mix = |top: &u8, bottom: &u8| {
-                i32::from(*top) * (8 - rows.eighths) + i32::from(*bottom) * rows.eighths
-            };
-            *out = [mix(top.0, bottom.0), mix(top.1, bottom.1)];
+    /// One chroma component of one picture row at full width, less 128.
+    fn chroma_row(&self, plane: &[u8], from: Source, blended: &mut [i32], wide: &mut [i32]) {
+        let row = |index: usize| &plane[index * self.chroma_width..][..self.chroma_width];
+        for ((out, &first), &second) in
+            blended.iter_mut().zip(row(from.first)).zip(row(from.second))
+        {
+            *out = i32::from(first) * (8 - from.eighths) + i32::from(second) * from.eighths;
+        }
+        for (out, at) in wide.iter_mut().zip(&self.columns) {
+            let sum = blended[at.first] * (8 - at.eighths) + blended[at.second] * at.eighths;
+            *out = ((sum + 32) >> 6) - 128;
         }
     }
+}
 
-    /// ITU-R BT.601 in 16-bit fixed point.
-    fn rgb(&self, y: u8, cb: i32, cr: i32) -> [u8; 3] {
-        let (y, cb, cr) = (i32::from(y), cb - 128, cr - 128);
-        let (y, red, green, blue) = if self.is_full_range {
-            (y << 16, 91_881 * cr, -22_554 * cb - 46_802 * cr, 116_130 * cb)
-        } else {
-            (76_309 * (y - 16), 104_597 * cr, -25_675 * cb - 53_279 * cr, 132_201 * cb)
-        };
-        [red, green, blue].map(|part| ((y + part + (1 << 15)) >> 16).clamp(0, 255) as u8)
+/// ITU-R BT.601 in 16-bit fixed point.
+struct Matrix {
+    /// Luma of black.
+    black: i32,
+    luma: i32,
+    red_of_cr: i32,
+    green_of_cb: i32,
+    green_of_cr: i32,
+    blue_of_cb: i32,
+}
+
+impl Matrix {
+    const LIMITED: Self = Self {
+        black: 16,
+        luma: 76_309,
+        red_of_cr: 104_597,
+        green_of_cb: -25_675,
+        green_of_cr: -53_279,
+        blue_of_cb: 132_201,
+    };
+    const FULL: Self = Self {
+        black: 0,
+        luma: 65_536,
+        red_of_cr: 91_881,
+        green_of_cb: -22_554,
+        green_of_cr: -46_802,
+        blue_of_cb: 116_130,
+    };
+
+    /// Converts a row; chroma is given less 128.
+    fn convert(&self, luma: &[u8], cb: &[i32], cr: &[i32], rgb: &mut [u8]) {
+        let to_byte = |value: i32| (value >> 16).clamp(0, 255) as u8;
+        for (((pixel, &y), &cb), &cr) in rgb.chunks_exact_mut(3).zip(luma).zip(cb).zip(cr) {
+            let y = (i32::from(y) - self.black) * self.luma + (1 << 15);
+            pixel[0] = to_byte(y + self.red_of_cr * cr);
+            pixel[1] = to_byte(y + self.green_of_cb * cb + self.green_of_cr * cr);
+            pixel[2] = to_byte(y + self.blue_of_cb * cb);
+        }
+    }
+}
+
+fn lay_over_white(rgb: &mut [u8], alpha: &[u8]) {
+    for (pixel, &alpha) in rgb.chunks_exact_mut(3).zip(alpha) {
+        let alpha = u32::from(alpha);
+        for value in pixel {
+            *value = ((u32::from(*value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
+        }
     }
 }
 
