@@ -1,0 +1,113 @@
+//! `[data]`: what is trained on, and in which order.
+
+use super::problem::{Problem, require, require_seed};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use vincie_data::loader::{DatasetConfig, HoldOut, HoldOutBy, LoaderConfig, Order, Part};
+
+/// Largest height or width of a picture, pixels.
+const MAX_SIDE: usize = 8192;
+
+/// Largest shuffle buffer, sessions.
+const MAX_BUFFER: usize = 1 << 28;
+
+/// Most decoding threads.
+const MAX_WORKERS: usize = 1024;
+
+/// What is trained on, and in which order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataSection {
+    /// Shards and folders of shards, relative to where the program is started; at least one is
+    /// needed. Default: [].
+    pub shards: Vec<PathBuf>,
+    /// Share of the sessions that is kept from training and evaluated on, 0 to 0.5. Default: 0.02.
+    pub holdout: f64,
+    /// What decides on which side a session is: its key, or its source, so that a video is on one
+    /// side only (needs shards with an index). Default: "key".
+    pub holdout_by: SplitBy,
+    /// Height and width that pictures are brought to, pixels; multiples of the model's patch.
+    /// Default: [32, 32].
+    pub size: [usize; 2],
+    /// Sessions among which the next one is drawn; 0 reads in the order of the files. Default:
+    /// 10000.
+    pub shuffle_buffer: usize,
+    /// Threads that decode ahead; 0 decodes between the steps. Default: 2.
+    pub workers: usize,
+    /// Seed of the order. Default: 0.
+    pub seed: u64,
+}
+
+/// What decides on which side of the hold-out a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitBy {
+    /// Its key.
+    Key,
+    /// The name of its source.
+    Source,
+}
+
+impl Default for DataSection {
+    fn default() -> Self {
+        Self {
+            shards: Vec::new(),
+            holdout: 0.02,
+            holdout_by: SplitBy::Key,
+            size: [32, 32],
+            shuffle_buffer: 10_000,
+            workers: 2,
+            seed: 0,
+        }
+    }
+}
+
+impl DataSection {
+    /// One side of the hold-out; `None` where nothing is held out. One session of so many is, as
+    /// comes nearest to the share.
+    pub fn hold_out(&self, part: Part) -> Option<HoldOut> {
+        let by = match self.holdout_by {
+            SplitBy::Key => HoldOutBy::Key,
+            SplitBy::Source => HoldOutBy::Source,
+        };
+        (self.holdout > 0.0).then(|| HoldOut {
+            every: (1.0 / self.holdout).round() as u64,
+            by,
+            part,
+        })
+    }
+
+    /// A loader's configuration for one rank of one: shuffled without end for training, in file
+    /// order and once for the held-out sessions.
+    pub fn loader(&self, part: Part) -> LoaderConfig {
+        let order = match (part, self.shuffle_buffer) {
+            (Part::Train, buffer) if buffer > 0 => Order::Shuffled { buffer },
+            (Part::Train | Part::HeldOut, _) => Order::FileOrder,
+        };
+        LoaderConfig {
+            datasets: vec![DatasetConfig { paths: self.shards.clone(), weight: 1 }],
+            seed: self.seed,
+            order,
+            hold_out: self.hold_out(part),
+            epochs: (part == Part::HeldOut).then_some(1),
+            workers: self.workers,
+            ..LoaderConfig::default()
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        if self.shards.is_empty() {
+            return Err(Problem::new("data.shards", "is empty; name at least one shard or folder"));
+        }
+        let (share, [height, width]) = (self.holdout, self.size);
+        require((0.0..=0.5).contains(&share), "data.holdout", share, "a share from 0 to 0.5")?;
+        require(share == 0.0 || share >= 1e-9, "data.holdout", share, "0, or at least 1e-9")?;
+        let sides = 1..=MAX_SIDE;
+        let is_size = sides.contains(&height) && sides.contains(&width);
+        require(is_size, "data.size", self.size, "height and width from 1 to 8192")?;
+        let buffer = self.shuffle_buffer;
+        require(buffer <= MAX_BUFFER, "data.shuffle_buffer", buffer, "at most 268435456")?;
+        require(self.workers <= MAX_WORKERS, "data.workers", self.workers, "at most 1024")?;
+        require_seed("data.seed", self.seed)
+    }
+}
