@@ -17,6 +17,7 @@ pub mod rotary;
 pub mod session;
 pub mod tasks;
 pub mod text;
+pub mod train;
 pub mod verify;
 pub mod weights;
 

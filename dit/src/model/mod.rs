@@ -3,6 +3,7 @@
 
 mod block;
 mod embedding;
+mod flops;
 mod init;
 mod names;
 
@@ -18,6 +19,7 @@ use vincie_tensor::{DType, Tensor};
 pub use block::KeyValueCache;
 pub(crate) use embedding::TimeEmbedding;
 pub use embedding::sinusoid;
+pub use flops::forward_flops;
 pub use init::initialise;
 pub(crate) use names::Names;
 pub use names::{Need, expected_parameters};

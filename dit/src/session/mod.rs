@@ -8,6 +8,9 @@
 mod block_causal;
 mod full;
 mod input;
+mod model;
+
+pub use model::TrainedModel;
 
 use crate::codec::Codec;
 use crate::diffusion::{self, Guidance, LAST_TIME, Schedule};

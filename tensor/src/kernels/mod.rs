@@ -13,6 +13,7 @@ mod math;
 pub mod matmul_bf16;
 pub mod modulation;
 pub mod mse;
+pub mod peak;
 mod product;
 pub mod qk_norm_rotary;
 pub mod rms_norm;

@@ -1,0 +1,211 @@
+//! Processor, memory and disk, as the operating system tells them.
+
+use super::bytes;
+use serde::Serialize;
+use std::fmt;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longest wait for a program's answer.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The host's processor.
+#[derive(Debug, Serialize)]
+pub(super) struct Processor {
+    model: String,
+    /// Threads that this process may run at a time.
+    threads: usize,
+    /// Best instruction set that the kernels use.
+    level: &'static str,
+    /// Instruction sets that matter here and that the processor has.
+    features: Vec<&'static str>,
+}
+
+impl Processor {
+    pub(super) fn look() -> Self {
+        let features = features();
+        let has = |names: &[&str]| names.iter().all(|name| features.contains(name));
+        let level = if has(&["avx512f", "avx512vl", "avx512bw", "avx512dq"]) {
+            "avx512"
+        } else if has(&["avx2", "fma"]) {
+            "avx2"
+        } else {
+            "portable"
+        };
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        Self { model: model(), threads, level, features }
+    }
+
+    /// The level and the features behind it.
+    pub(super) fn simd(&self) -> String {
+        match self.features.is_empty() {
+            true => self.level.to_owned(),
+            false => format!("{} ({})", self.level, self.features.join(" ")),
+        }
+    }
+}
+
+impl fmt::Display for Processor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} threads", self.model, self.threads)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<&'static str> {
+    let known = [
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512vl", is_x86_feature_detected!("avx512vl")),
+        ("avx512bw", is_x86_feature_detected!("avx512bw")),
+        ("avx512dq", is_x86_feature_detected!("avx512dq")),
+        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+    ];
+    known.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn features() -> Vec<&'static str> {
+    Vec::new()
+}
+
+/// The processor's name, or its architecture where the system does not tell.
+fn model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let named = text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    named.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// Main memory, bytes; absent where the system does not tell.
+#[derive(Debug, Serialize)]
+pub(super) struct Memory {
+    total: Option<u64>,
+    available: Option<u64>,
+    /// Bound that a control group sets on this process.
+    limit: Option<u64>,
+}
+
+impl Memory {
+    pub(super) fn look() -> Self {
+        let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let total = meminfo(&text, "MemTotal");
+        // Either layout of control groups; one without a bound says "max" or a huge number.
+        let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+            .iter()
+            .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
+            .find(|&limit: &u64| total.is_none_or(|total| limit < total));
+        Self { total, available: meminfo(&text, "MemAvailable"), limit }
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(total), Some(available)) = (self.total, self.available) else {
+            return write!(f, "not known");
+        };
+        write!(f, "{}, {} available", bytes(total), bytes(available))?;
+        self.limit.map_or(Ok(()), |limit| write!(f, ", limited to {}", bytes(limit)))
+    }
+}
+
+/// An entry of `/proc/meminfo`, bytes.
+fn meminfo(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Space on the disk of the current folder, bytes.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Disk {
+    folder: PathBuf,
+    total: u64,
+    free: u64,
+}
+
+/// A question to `df` that is under way.
+#[derive(Debug)]
+pub(super) struct Asked(Option<(Child, Instant)>);
+
+impl Disk {
+    /// Starts to ask. The answer is fetched later, so that other work fits in between.
+    pub(super) fn ask() -> Asked {
+        let mut command = Command::new("df");
+        command
+            .args(["-Pk", "."])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Asked(command.env("LC_ALL", "C").spawn().ok().map(|child| (child, Instant::now())))
+    }
+
+    /// Reads what `df -Pk` prints: the last line's second and fourth columns are kilobytes.
+    fn parse(text: &str, folder: &Path) -> Option<Self> {
+        let mut columns = text.lines().nth(1)?.split_whitespace().skip(1);
+        let mut bytes = || columns.next()?.parse::<u64>().ok()?.checked_mul(1024);
+        let (total, _used, free) = (bytes()?, bytes()?, bytes()?);
+        Some(Self { folder: folder.to_owned(), total, free })
+    }
+}
+
+impl Asked {
+    /// The answer, if it comes in time; a disk that hangs must not hang the doctor.
+    pub(super) fn answer(self) -> Option<Disk> {
+        let (mut child, start) = self.0?;
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) if status.success() => break,
+                Ok(None) if start.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_micros(500));
+                }
+                _ => {
+                    // Neither can fail in a way that matters: the child is done, or left alone.
+                    let _ = child.kill();
+                    return None;
+                }
+            }
+        }
+        let mut text = String::new();
+        child.stdout.take()?.take(1 << 16).read_to_string(&mut text).ok()?;
+        Disk::parse(&text, &std::env::current_dir().ok()?)
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (free, total) = (bytes(self.free), bytes(self.total));
+        write!(f, "{free} free of {total} in {}", self.folder.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_df_prints() {
+        let text = "Filesystem 1024-blocks Used Available Capacity Mounted on\n\
+                    /dev/a 264212084 26209360 69076528 28% /\n";
+        let disk = Disk::parse(text, Path::new("here")).expect("is what df prints");
+        assert_eq!((disk.total, disk.free), (264_212_084 << 10, 69_076_528 << 10));
+        for bad in ["", "one line", "a\nb c d e", "a\nb 1 2 -3", "a\nb 99999999999999999999 1 1"] {
+            assert_eq!(Disk::parse(bad, Path::new("here")), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn reads_memory() {
+        let text = "MemTotal:       24654824 kB\nMemFree:  1 kB\nMemAvailable:   2 kB\nHuge: 1\n";
+        assert_eq!(meminfo(text, "MemTotal"), Some(24_654_824 << 10));
+        assert_eq!(meminfo(text, "MemAvailable"), Some(2048));
+        assert_eq!(meminfo(text, "Mem"), None);
+        assert_eq!(meminfo(text, "Huge"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! `vincie doctor`: what this machine offers and what this build makes of it.
+//!
+//! Everything is looked up, nothing is computed, so the command is done within 50 ms: programs
+//! that take longer to start are not asked.
+
+mod driver;
+mod machine;
+mod video;
+
+use crate::command::VERSION;
+use crate::console::{Console, printable};
+use crate::failure::Failure;
+use clap::Args;
+use serde::Serialize;
+use vincie_data::Limits;
+use vincie_data::session::{MAX_FRAMES, MAX_INSTRUCTION_BYTES};
+use vincie_data::shard::{MAX_SESSION_BYTES, MAX_SHARD_SESSIONS};
+
+/// Tell what this machine offers: processor, memory, disk, video decoders, GPU driver.
+///
+/// Lists what commands will find and use here, where each thing was looked for, and the limits
+/// that input has to keep. Nothing is computed or changed; the answer takes milliseconds.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  vincie doctor\n  vincie doctor --json")]
+pub(crate) struct Arguments {
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything `doctor` knows; `--json` prints it as it is.
+#[derive(Serialize)]
+struct Diagnosis {
+    version: &'static str,
+    build: Build,
+    devices: Vec<&'static str>,
+    processor: machine::Processor,
+    memory: machine::Memory,
+    disk: Option<machine::Disk>,
+    decoders: Vec<video::Decoder>,
+    driver: driver::Driver,
+    limits: Vec<Limit>,
+}
+
+/// How the program was built.
+#[derive(Serialize)]
+struct Build {
+    target: String,
+    profile: &'static str,
+}
+
+/// A bound on what comes from outside.
+#[derive(Serialize)]
+struct Limit {
+    what: &'static str,
+    most: u64,
+    unit: &'static str,
+}
+
+pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
+    // The one program that is asked runs while the rest is looked up.
+    let disk = machine::Disk::ask();
+    let diagnosis = Diagnosis {
+        version: VERSION.as_str(),
+        build: Build {
+            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+        },
+        devices: vec!["cpu"],
+        processor: machine::Processor::look(),
+        memory: machine::Memory::look(),
+        decoders: video::decoders(),
+        driver: driver::Driver::look(),
+        limits: limits(),
+        disk: disk.answer(),
+    };
+    if arguments.json {
+        return console.json(&diagnosis);
+    }
+    for (name, text) in diagnosis.lines() {
+        console.line(format!("{name:<12}{}", printable(&text)))?;
+    }
+    Ok(())
+}
+
+impl Diagnosis {
+    /// Names and texts; a line that goes on has an empty name.
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let Build { target, profile } = &self.build;
+        let mut lines = vec![
+            ("vincie", format!("{}, {target}, {profile} build", self.version)),
+            ("devices", self.devices.join(", ")),
+            ("processor", self.processor.to_string()),
+            ("simd", self.processor.simd()),
+            ("memory", self.memory.to_string()),
+            ("disk here", self.disk.as_ref().map_or("not known".to_owned(), ToString::to_string)),
+        ];
+        let named = |name: &'static str, texts: Vec<String>| {
+            texts
+                .into_iter()
+                .enumerate()
+                .map(move |(i, text)| (if i == 0 { name } else { "" }, text))
+        };
+        lines.extend(named("video", self.decoders.iter().map(ToString::to_string).collect()));
+        lines.extend(named("gpu driver", self.driver.lines()));
+        lines.extend(named("limits", self.limits.iter().map(Limit::line).collect()));
+        lines
+    }
+}
+
+impl Limit {
+    fn line(&self) -> String {
+        let most = match self.unit {
+            "bytes" => bytes(self.most),
+            unit => format!("{} {unit}", self.most),
+        };
+        format!("{}: {most}", self.what)
+    }
+}
+
+fn limits() -> Vec<Limit> {
+    let Limits { side, pixels, frames, encoded_bytes } = Limits::default();
+    let limit = |what, most: usize, unit| Limit { what, most: most as u64, unit };
+    vec![
+        limit("picture side", side, "pixels"),
+        limit("picture", pixels, "pixels"),
+        limit("compressed picture", encoded_bytes, "bytes"),
+        limit("video", frames, "frames"),
+        limit("session", MAX_FRAMES, "frames"),
+        limit("instruction", MAX_INSTRUCTION_BYTES, "bytes"),
+        limit("session in a shard", MAX_SESSION_BYTES as usize, "bytes"),
+        limit("shard", MAX_SHARD_SESSIONS, "sessions"),
+    ]
+}
+
+/// A number of bytes in the largest unit that leaves a whole part.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let decimals = usize::from(unit > 0 && value < 100.0 && value.fract() > 0.05);
+    format!("{value:.decimals$} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_counts_are_readable() {
+        for (count, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (16 << 10, "16 KiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "16777216 TiB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Training: its configuration, what a run leaves on disk, and how it goes on from there.
+
+pub mod checkpoint;
+pub mod config;
+mod crc;
+pub mod directory;
+pub mod examples;
+pub mod metrics;
+mod run;
+#[cfg(test)]
+mod scratch;
+mod suggest;
+pub mod tensorboard;
+mod trainer;
+
+pub use directory::RunDirectory;
+pub use run::{Event, Run, VOCABULARY, read_vocabulary};
+pub use trainer::{Evaluation, StepReport, Trainer, TrainerConfig};

@@ -1,0 +1,3 @@
+//! Whole-stack tests: one target, a module a concern.
+
+mod ops; // Every op against its f64 reference, and its gradient against central differences.
