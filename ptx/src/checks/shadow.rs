@@ -114,7 +114,7 @@ impl Shadow {
         while at < end {
             let word = at / 4;
             let next = (word * 4 + 4).min(end);
-            let is_whole = at % 4 == 0 && next - at == 4;
+            let is_whole = at.is_multiple_of(4) && next - at == 4;
             let Some(cell) = self.cells.get(word).copied() else { return conflict };
             if cell.more != SPLIT && !is_whole {
                 let mut parts = [cell; 4];

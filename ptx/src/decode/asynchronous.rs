@@ -1,8 +1,9 @@
 //! Asynchronous copies and mbarriers.
 
+use super::class::Class;
 use super::context::Decoder;
 use super::memory::atom_op;
-use super::op::{Bulk, BulkKind, BulkTensor, Class, Flow, MbarrierArrive, MbarrierWait, Op, Row};
+use super::op::{Bulk, BulkKind, BulkTensor, Flow, MbarrierArrive, MbarrierWait, Op, Row};
 use crate::error::Result;
 use crate::parse::{Operand, Type};
 
@@ -33,7 +34,7 @@ impl Decoder<'_> {
             }
             ["async", "bulk", "wait_group", ..] => {
                 let pending = self.literal(0)? as u32;
-                let op = Op::BulkWait { pending, read: self.has("read") };
+                let op = Op::BulkWait { pending };
                 self.emit_flow(op, Class::AsyncCopy, Flow::Own);
             }
             ["async", "bulk", "prefetch", ..] => return self.hint(),

@@ -1,8 +1,9 @@
 //! Warp collectives and barriers.
 
+use super::class::Class;
 use super::context::Decoder;
 use super::memory::atom_op;
-use super::op::{BarKind, Class, Flow, Op, Reg, ShflMode, VoteMode};
+use super::op::{BarKind, Flow, Op, Reg, ShflMode, VoteMode};
 use crate::error::Result;
 use crate::parse::{Immediate, Operand, Type};
 
@@ -100,7 +101,7 @@ impl Decoder<'_> {
                 // Without a qualifier the arrival releases and the wait acquires.
                 Op::ClusterArrive { aligned, release: !self.has("relaxed") }
             } else {
-                Op::ClusterWait { aligned, acquire: true }
+                Op::ClusterWait { aligned }
             };
             self.emit_flow(op, Class::Barrier, Flow::Own);
             return Ok(());

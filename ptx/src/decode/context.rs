@@ -1,9 +1,10 @@
 //! The state of decoding one function: rows of registers, constants, and the helpers that the
 //! instruction families use to name their operands.
 
+use super::class::Class;
 use super::constant::{Special, Value};
 use super::layout::Layout;
-use super::op::{Addr, Class, FIRST_ROW, Flow, Inst, Op, Reg, Row, SINK, Space};
+use super::op::{Addr, FIRST_ROW, Flow, Inst, Op, Reg, Row, SINK, Space};
 use super::row::{PredFn, RowFn, row};
 use crate::error::{Error, Result};
 use crate::parse::{

@@ -1,7 +1,8 @@
 //! Branches, calls and the instructions that only steer or hint.
 
+use super::class::Class;
 use super::context::Decoder;
-use super::op::{Class, Flow, Op};
+use super::op::{Flow, Op};
 use crate::error::Result;
 use crate::parse::{Operand, Type};
 

@@ -1,7 +1,8 @@
 //! `cvt`: every pair of types as two steps, a read to an exact wide value and a rounding.
 
+use super::class::Class;
 use super::context::Decoder;
-use super::op::{Class, Flow};
+use super::op::Flow;
 use super::row::{RowFn, row};
 use crate::error::Result;
 use crate::number::{

@@ -1,7 +1,7 @@
 //! f32 and f64 arithmetic: rounding modes, flushing, saturation, and the approximate functions.
 
+use super::class::Class;
 use super::context::Decoder;
-use super::op::Class;
 use super::row::{RowFn, row};
 use crate::error::Result;
 use crate::number::{
@@ -74,8 +74,8 @@ impl Decoder<'_> {
     }
 
     pub(crate) fn mode(&self) -> Mode {
-        let modes = self.statement.modifiers.iter().filter_map(|m| Mode::parse(m));
-        modes.last().unwrap_or(Mode::Nearest)
+        let mut modes = self.statement.modifiers.iter().rev().filter_map(|m| Mode::parse(m));
+        modes.next().unwrap_or(Mode::Nearest)
     }
 
     fn single(&mut self) -> Result<()> {

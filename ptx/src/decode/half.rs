@@ -1,7 +1,8 @@
 //! f16 and bf16 arithmetic, scalar and packed.
 
+use super::class::Class;
 use super::context::Decoder;
-use super::op::{Class, Flow};
+use super::op::Flow;
 use super::row::{RowFn, row};
 use crate::error::Result;
 use crate::number::{bf16x2 as b, ex2, f16x2 as h, halves, tanh};

@@ -1,18 +1,17 @@
 //! A kernel ready to launch: its code, the frames of the functions it calls, and its limits.
 
+use super::class::Class;
 use super::constant::Value;
 use super::context::Decoder;
 use super::layout::Layout;
-use super::op::{Class, Flow, Inst, Op, Row};
+use super::op::{Flow, Inst, Op, Row};
 use crate::error::{Error, Result};
-use crate::parse::{Function, Module, Param, Statement, Variable};
+use crate::parse::{Function, Module, Param, Statement};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// What a call needs to know of a function.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
-    pub(crate) name: String,
     pub(crate) entry: u32,
     pub(crate) rows: Row,
     pub(crate) constants: Vec<(Row, bool, Value)>,
@@ -45,12 +44,9 @@ pub struct Kernel {
     pub(crate) statics: Vec<(u64, u64, String)>,
     pub(crate) directives: HashMap<String, Vec<u32>>,
     pub(crate) files: HashMap<u32, String>,
-    /// Module variables in global and const space, which a launch places in device memory.
-    pub(crate) variables: Arc<Vec<Variable>>,
     /// True where CTAs may talk to each other through memory.
     pub(crate) communicates: bool,
     pub(crate) uses_wgmma: bool,
-    pub(crate) uses_async_proxy: bool,
 }
 
 impl Module {
@@ -84,8 +80,6 @@ impl Module {
             _ => false,
         });
         let uses_wgmma = code.iter().any(|inst| matches!(inst.op, Op::Wgmma(_)));
-        let uses_async_proxy = uses_wgmma
-            || code.iter().any(|inst| matches!(inst.op, Op::Bulk(_) | Op::BulkTensor(_)));
         Ok(Kernel {
             name: name.to_string(),
             module: self.name.clone(),
@@ -99,10 +93,8 @@ impl Module {
             statics: layout.statics,
             directives: entry.directives.clone(),
             files: self.files.clone(),
-            variables: Arc::new(self.variables.clone()),
             communicates,
             uses_wgmma,
-            uses_async_proxy,
         })
     }
 }
@@ -183,7 +175,6 @@ fn decode_function(
         (0..count).map(|i| layout.local_param(&function.name, is_result, i) as u32).collect()
     };
     Ok(Frame {
-        name: function.name.clone(),
         entry: base,
         rows: decoder.next_row,
         constants: decoder.constants,

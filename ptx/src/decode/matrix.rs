@@ -1,8 +1,9 @@
 //! Matrix instructions: ldmatrix, stmatrix, movmatrix, mma, wmma and wgmma.
 
+use super::class::Class;
 use super::context::Decoder;
 use super::op::{
-    Class, Element, Flow, Mma, Op, Reg, Row, Shape, Space, Wgmma, WgmmaA, WmmaMemory, WmmaPart,
+    Element, Flow, Mma, Op, Reg, Row, Shape, Space, Wgmma, WgmmaA, WmmaMemory, WmmaPart,
 };
 use crate::error::Result;
 use crate::parse::{Operand, Type};
@@ -102,7 +103,7 @@ impl Decoder<'_> {
         if d.len() != count {
             return self.unsupported("registers do not match the count");
         }
-        let op = Op::LdMatrix { d: d.into(), addr, transposed: self.has("trans"), bytes: 16 };
+        let op = Op::LdMatrix { d: d.into(), addr, transposed: self.has("trans") };
         self.emit_flow(op, Class::Matrix, Flow::Own);
         Ok(())
     }
@@ -176,8 +177,6 @@ impl Decoder<'_> {
             c,
             d,
             is_wmma: false,
-            a_is_column: false,
-            b_is_column: true,
         };
         self.emit_flow(Op::Mma(Box::new(mma)), Class::Tensor, Flow::Own);
         Ok(())
@@ -193,19 +192,6 @@ impl Decoder<'_> {
                 [d, a, b, c] => (a, b, d, c),
                 _ => return self.unsupported("element types"),
             };
-            let layouts: Vec<bool> = self
-                .statement
-                .modifiers
-                .iter()
-                .filter_map(|m| match m.as_str() {
-                    "row" => Some(false),
-                    "col" => Some(true),
-                    _ => None,
-                })
-                .collect();
-            let [a_is_column, b_is_column] = layouts[..] else {
-                return self.unsupported("needs two layouts");
-            };
             if matches!(a_type, Element::F64 | Element::S4 | Element::U4) {
                 return self.unsupported("");
             }
@@ -214,21 +200,8 @@ impl Decoder<'_> {
             let c = self.vector_sources(3, false, Type::B32)?;
             let d = self.vector_destinations(0, false)?;
             let saturate = self.has("satfinite");
-            let mma = Mma {
-                shape,
-                a_type,
-                b_type,
-                c_type,
-                d_type,
-                saturate,
-                a,
-                b,
-                c,
-                d,
-                is_wmma: true,
-                a_is_column,
-                b_is_column,
-            };
+            let mma =
+                Mma { shape, a_type, b_type, c_type, d_type, saturate, a, b, c, d, is_wmma: true };
             self.emit_flow(Op::Mma(Box::new(mma)), Class::Tensor, Flow::Own);
             return Ok(());
         }

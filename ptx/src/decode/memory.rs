@@ -1,7 +1,8 @@
 //! Loads, stores, atomics, reductions, fences and address conversions.
 
+use super::class::Class;
 use super::context::Decoder;
-use super::op::{Addr, Atom, AtomOp, Class, FenceKind, Flow, Op, Order, Reg, Scope, Space};
+use super::op::{Atom, AtomOp, FenceKind, Flow, Op, Order, Reg, Scope, Space};
 use crate::error::Result;
 use crate::parse::{Operand, Type};
 
@@ -255,7 +256,7 @@ impl Decoder<'_> {
         if self.statement.opcode == "getctarank" {
             let a = Reg { row: self.source(operand, wide, ty)?, wide };
             let d = self.dst(0, false)?;
-            self.emit(Op::CtaRank { d, a, generic }, Class::Integer);
+            self.emit(Op::CtaRank { d, a }, Class::Integer);
             return Ok(());
         }
         let a = Reg { row: self.source(operand, wide, ty)?, wide };
@@ -263,14 +264,6 @@ impl Decoder<'_> {
         let d = Reg { row: self.dst(0, wide)?, wide };
         self.emit(Op::Mapa { d, a, rank, generic }, Class::Integer);
         Ok(())
-    }
-
-    /// A row that holds a register address without offset, for the few operands that need one.
-    pub(crate) fn address_of(&mut self, operand: &Operand) -> Result<Addr> {
-        match operand {
-            Operand::Address(address) => Ok(self.address(*address)?.0),
-            other => self.unsupported(&format!("{other:?} as an address")),
-        }
     }
 }
 

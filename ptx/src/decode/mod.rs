@@ -2,6 +2,8 @@
 //! One file a family of instructions; what is not known there is an error that names it.
 
 mod asynchronous;
+mod bitwise;
+mod class;
 mod collective;
 mod compare;
 mod constant;
@@ -18,9 +20,9 @@ mod memory;
 mod op;
 pub(crate) mod row;
 
+pub use class::Class;
+pub(crate) use class::{CLASS_NAMES, CLASSES};
 pub(crate) use constant::{Special, Value};
-pub(crate) use kernel::Frame;
 pub use kernel::Kernel;
 pub(crate) use layout::SHARED_START;
-pub use op::Class;
 pub(crate) use op::*;

@@ -1,6 +1,7 @@
 //! The decoded form of a kernel: instructions over register rows. A row is 32 lanes of 4 bytes;
 //! a 64-bit register takes two rows, a predicate one word of a row (bit = lane).
 
+use super::class::Class;
 use super::row::{PredFn, RowFn};
 use crate::parse::Type;
 
@@ -144,8 +145,6 @@ pub(crate) struct Mma {
     pub(crate) c: Vec<Reg>,
     pub(crate) d: Vec<Reg>,
     pub(crate) is_wmma: bool,
-    pub(crate) a_is_column: bool,
-    pub(crate) b_is_column: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -392,7 +391,6 @@ pub(crate) enum Op {
     CtaRank {
         d: Row,
         a: Reg,
-        generic: bool,
     },
     Branch {
         target: u32,
@@ -467,7 +465,6 @@ pub(crate) enum Op {
     },
     ClusterWait {
         aligned: bool,
-        acquire: bool,
     },
     Fence(FenceKind),
     CpAsync {
@@ -492,7 +489,6 @@ pub(crate) enum Op {
     BulkCommit,
     BulkWait {
         pending: u32,
-        read: bool,
     },
     MbarrierInit {
         addr: Addr,
@@ -517,7 +513,6 @@ pub(crate) enum Op {
         d: Box<[Row]>,
         addr: Addr,
         transposed: bool,
-        bytes: u32,
     },
     StMatrix {
         s: Box<[Row]>,
@@ -541,61 +536,6 @@ pub(crate) enum Op {
         increase: bool,
     },
 }
-
-/// What an instruction counts as.
-#[allow(missing_docs)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    Integer,
-    Float32,
-    Float64,
-    Half,
-    Convert,
-    Special,
-    Move,
-    Predicate,
-    LoadGlobal,
-    StoreGlobal,
-    LoadShared,
-    StoreShared,
-    Local,
-    Atomic,
-    Matrix,
-    Tensor,
-    AsyncCopy,
-    Barrier,
-    Collective,
-    Control,
-    Other,
-}
-
-/// Number of classes.
-pub(crate) const CLASSES: usize = 21;
-
-/// Names of the classes, by their number.
-pub(crate) const CLASS_NAMES: [&str; CLASSES] = [
-    "integer",
-    "float32",
-    "float64",
-    "half",
-    "convert",
-    "special",
-    "move",
-    "predicate",
-    "load.global",
-    "store.global",
-    "load.shared",
-    "store.shared",
-    "local",
-    "atomic",
-    "matrix",
-    "tensor",
-    "async-copy",
-    "barrier",
-    "collective",
-    "control",
-    "other",
-];
 
 /// How definedness flows through an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -75,6 +75,7 @@ impl Exec<'_> {
         for index in &converging {
             let missing = self.missing_lanes(warp, *index);
             if missing == 0 {
+                self.report_left_alone(warp, *index);
                 warp.groups[*index].state = State::Ready;
                 return true;
             }
@@ -116,6 +117,24 @@ impl Exec<'_> {
         warp.groups[first].state = State::Ready;
         warp.forced = true;
         true
+    }
+
+    /// A group waited for lanes that then exited instead of coming.
+    fn report_left_alone(&mut self, warp: &Warp, index: usize) {
+        let inst = self.kernel.code[warp.groups[index].pc as usize].clone();
+        let exited = warp.exists & !warp.live;
+        if !self.options.checks.sync || exited == 0 {
+            return;
+        }
+        let kind = match inst.op {
+            Op::Bar { .. } | Op::ClusterArrive { .. } | Op::ClusterWait { .. } => {
+                FindingKind::BarrierDivergence
+            }
+            _ => FindingKind::DivergentCollective,
+        };
+        let lane = Some(exited.trailing_zeros());
+        let message = format!("lanes {exited:#010x} exited while the others waited for them here");
+        self.report(kind, warp, &inst, lane, None, None, message);
     }
 
     /// Lanes that the instruction of a waiting group still wants.
@@ -217,14 +236,16 @@ impl Exec<'_> {
             return After::Regroup;
         }
         let threads = self.info.config.block.iter().product::<u32>();
-        if number as usize >= BARRIERS
+        let is_illegal = number as usize >= BARRIERS
             || !expected.is_multiple_of(32)
-            || expected > threads.next_multiple_of(32)
-            || (kind == BarKind::Arrive && expected == 0)
-        {
+            || (kind == BarKind::Arrive && expected == 0);
+        if is_illegal || expected > threads.next_multiple_of(32) {
             let message = format!("barrier {number} for {expected} threads of a CTA of {threads}");
             self.report(FindingKind::BarrierMisuse, warp, inst, None, None, None, message);
-            return After::Next;
+            // A count beyond the CTA's threads is legal to wait for, and never comes.
+            if is_illegal {
+                return After::Next;
+            }
         }
         if self.options.checks.sync && aligned && warp.live != warp.exists {
             let lane = (warp.exists & !warp.live).trailing_zeros();
@@ -308,7 +329,8 @@ impl Exec<'_> {
         let is_complete = match barrier.expected {
             0 => {
                 barrier.arrived + absent >= total
-                    || barrier.arrived + absent + partial >= total && barrier.arrived % 32 != 0
+                    || barrier.arrived + absent + partial >= total
+                        && !barrier.arrived.is_multiple_of(32)
             }
             expected => barrier.arrived >= expected,
         };

@@ -127,7 +127,7 @@ impl<'a> Exec<'a> {
         let mut state = self.random;
         let turns = order(count, self.options.schedule, &mut state);
         self.random = state;
-        let (mut ran, mut spins, mut live) = (false, false, false);
+        let (mut ran, mut polled, mut spins, mut live) = (false, false, false, false);
         for index in turns {
             let (cta, warp) = (index / warps_of, index % warps_of);
             let Some(mut warp_box) = self.ctas[cta].warps[warp].take() else { continue };
@@ -146,6 +146,8 @@ impl<'a> Exec<'a> {
             if executed > 0 {
                 if warp_box.poll_count >= self.options.max_polls {
                     spins = true;
+                } else if warp_box.poll_count > 0 {
+                    polled = true;
                 } else {
                     ran = true;
                 }
@@ -174,7 +176,11 @@ impl<'a> Exec<'a> {
             self.land_oldest();
             return Turn::Ran;
         }
-        if spins { Turn::Spins } else { Turn::Blocked }
+        match (polled, spins) {
+            (true, _) => Turn::Ran,
+            (false, true) => Turn::Spins,
+            (false, false) => Turn::Blocked,
+        }
     }
 
     /// Runs a warp until it blocks, ends, polls or its quantum is over.
@@ -288,6 +294,8 @@ impl<'a> Exec<'a> {
                     After::Jump(target) => pc = target,
                     After::Yield => {
                         warp.groups[current].pc = pc + 1;
+                        // Lanes that poll let the others of their warp go first.
+                        warp.rotate += usize::from(others);
                         return;
                     }
                     After::Regroup => {
@@ -399,10 +407,8 @@ fn map(
         warp.w32(d).copy_from_slice(&out.0[..32]);
     } else {
         let target = warp.w32(d);
-        for lane in 0..32 {
-            if active >> lane & 1 == 1 {
-                target[lane] = out.0[lane];
-            }
+        for (lane, (old, new)) in target.iter_mut().zip(out.0).enumerate() {
+            *old = if active >> lane & 1 == 1 { new } else { *old };
         }
     }
 }

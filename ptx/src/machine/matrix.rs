@@ -136,11 +136,11 @@ impl Exec<'_> {
             let [low, high] = warp.halves(*source);
             let mut rows = [[0u16; 8]; 8];
             let mut known = [[true; 8]; 8];
-            for lane in 0..32 {
+            for (lane, value) in values.iter().enumerate() {
                 let (r, c) = (lane / 4, lane % 4 * 2);
                 for e in 0..2 {
                     let (row, col) = if transposed { (c + e, r) } else { (r, c + e) };
-                    rows[row][col] = (values[lane] >> (16 * e)) as u16;
+                    rows[row][col] = (value >> (16 * e)) as u16;
                     known[row][col] = if e == 0 { low } else { high } >> lane & 1 == 1;
                 }
             }

@@ -3,6 +3,7 @@
 use super::access::Place;
 use super::exec::{After, Exec};
 use super::memory::DEFINED;
+use super::options::Landing;
 use super::warp::{Lanes, State, Warp};
 use crate::checks::{Entry, FindingKind, Handover, Kind, Stamp};
 use crate::decode::{Addr, Inst, MbarrierArrive, MbarrierWait, Space};
@@ -283,7 +284,15 @@ impl Exec<'_> {
         if self.options.checks.race && done == warp.live && warp.time.views.len() > 1 {
             warp.time.unify();
         }
-        let times_out = std::mem::take(&mut warp.times_out);
+        let mut times_out = std::mem::take(&mut warp.times_out);
+        // A try_wait may give up at any time; late landing makes it do so once at each place.
+        if blocked.is_some() && self.options.landing == Landing::Late && warp.gave_up != inst.line {
+            warp.gave_up = inst.line;
+            times_out = true;
+        }
+        if blocked.is_none() {
+            warp.gave_up = 0;
+        }
         if let Some((cta, address, parity)) = blocked {
             if op.is_try && done == 0 && active == warp.groups[current].lanes && !times_out {
                 warp.groups[current].state = State::Mbarrier { cta, address, parity };

@@ -9,7 +9,7 @@ pub const DEVICE_SPAN: u64 = 1 << 42;
 /// Unused bytes behind every allocation.
 pub const GUARD: u64 = 4096;
 /// Alignment of every allocation.
-pub const ALLOCATION_ALIGN: u64 = 512;
+pub(crate) const ALLOCATION_ALIGN: u64 = 512;
 /// Most bytes one allocation may have.
 pub const MAX_ALLOCATION: usize = 1 << 36;
 

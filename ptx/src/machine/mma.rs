@@ -90,49 +90,6 @@ pub(crate) fn is_integer(element: Element) -> bool {
     matches!(element, Element::S8 | Element::U8 | Element::S4 | Element::U4 | Element::S32)
 }
 
-/// Decodes one operand of 16-bit or tf32 elements into a matrix with `stride` columns.
-#[inline(always)]
-fn unpack16(word: u32, element: Element) -> (f32, f32) {
-    match element {
-        Element::Bf16 => (f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)),
-        _ => (to_f32_f16(word & 0xffff), to_f32_f16(word >> 16)),
-    }
-}
-
-#[inline(always)]
-fn multiply_body(a: &[f32; 256], b: &[f32; 128], c: &mut [f32; 128], depth: usize) {
-    for row in 0..16 {
-        let mut sum = [0f32; 8];
-        sum.copy_from_slice(&c[row * 8..row * 8 + 8]);
-        for k in 0..depth {
-            let x = a[row * 16 + k];
-            for col in 0..8 {
-                // Products of 16-bit and tf32 values are exact in f32.
-                sum[col] += x * b[k * 8 + col];
-            }
-        }
-        c[row * 8..row * 8 + 8].copy_from_slice(&sum);
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-/// # Safety
-/// The host must have AVX2.
-#[target_feature(enable = "avx2")]
-unsafe fn multiply_fast(a: &[f32; 256], b: &[f32; 128], c: &mut [f32; 128], depth: usize) {
-    multiply_body(a, b, c, depth);
-}
-
-fn multiply(a: &[f32; 256], b: &[f32; 128], c: &mut [f32; 128], depth: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if crate::decode::row::is_fast_host() {
-        // SAFETY: the host has the feature.
-        unsafe { multiply_fast(a, b, c, depth) };
-        return;
-    }
-    multiply_body(a, b, c, depth);
-}
-
 impl Exec<'_> {
     pub(crate) fn mma<const C: bool>(&mut self, warp: &mut Warp, op: &Mma) {
         let shape = op.shape;
@@ -151,38 +108,110 @@ impl Exec<'_> {
     }
 }
 
-/// The common case: 16-bit inputs, f32 accumulators, m16n8k8 or m16n8k16.
+/// Registers of the common case: 16-bit inputs, f32 accumulators, m16n8k8 or m16n8k16.
+struct HalfProduct {
+    a: [[u32; 32]; 4],
+    b: [[u32; 32]; 2],
+    c: [[u32; 32]; 4],
+    depth: usize,
+}
+
+/// Rows of A that are multiplied together, so that their sums do not wait for each other.
+const BLOCK: usize = 4;
+
+impl HalfProduct {
+    #[inline(always)]
+    fn run(&mut self, unpack: impl Fn(u32) -> (f32, f32)) {
+        let mut a = [[0f32; 16]; 16];
+        let mut b = [[0f32; 8]; 16];
+        for (index, words) in self.a[..self.depth / 4].iter().enumerate() {
+            let (down, right) = (8 * (index & 1), 8 * (index >> 1));
+            for group in 0..8 {
+                for thread in 0..4 {
+                    let (low, high) = unpack(words[group * 4 + thread]);
+                    a[group + down][right + 2 * thread] = low;
+                    a[group + down][right + 2 * thread + 1] = high;
+                }
+            }
+        }
+        for (index, words) in self.b[..self.depth / 8].iter().enumerate() {
+            for thread in 0..4 {
+                for group in 0..8 {
+                    let (low, high) = unpack(words[group * 4 + thread]);
+                    b[8 * index + 2 * thread][group] = low;
+                    b[8 * index + 2 * thread + 1][group] = high;
+                }
+            }
+        }
+        for first in (0..16).step_by(BLOCK) {
+            let mut sums = [[0f32; 8]; BLOCK];
+            let half = first / 8 * 2;
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let group = (first + row) % 8;
+                for (col, value) in sum.iter_mut().enumerate() {
+                    *value = f32::from_bits(self.c[half + col % 2][group * 4 + col / 2]);
+                }
+            }
+            for (k, line) in b[..self.depth].iter().enumerate() {
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    // Products of 16-bit values are exact in f32.
+                    let x = a[first + row][k];
+                    for col in 0..8 {
+                        sum[col] += x * line[col];
+                    }
+                }
+            }
+            for (row, sum) in sums.iter().enumerate() {
+                let group = (first + row) % 8;
+                for (col, value) in sum.iter().enumerate() {
+                    self.c[half + col % 2][group * 4 + col / 2] = value.to_bits();
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn run_as(&mut self, element: Element) {
+        match element {
+            Element::Bf16 => {
+                self.run(|w| (f32::from_bits(w << 16), f32::from_bits(w & 0xffff_0000)));
+            }
+            _ => self.run(|w| (to_f32_f16(w & 0xffff), to_f32_f16(w >> 16))),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    /// # Safety
+    /// The host must have AVX2.
+    #[target_feature(enable = "avx2")]
+    unsafe fn run_fast(&mut self, element: Element) {
+        self.run_as(element);
+    }
+}
+
 fn mma_half(warp: &mut Warp, op: &Mma) {
-    let (mut a, mut b, mut c) = ([0f32; 256], [0f32; 128], [0f32; 128]);
-    for (index, reg) in op.a.iter().enumerate() {
-        let words = warp.r32(reg.row);
-        let (down, right) = (8 * (index & 1), 8 * (index >> 1));
-        for (lane, word) in words.iter().enumerate() {
-            let at = (lane / 4 + down) * 16 + lane % 4 * 2 + right;
-            (a[at], a[at + 1]) = unpack16(*word, op.a_type);
-        }
+    let mut product =
+        HalfProduct { a: [[0; 32]; 4], b: [[0; 32]; 2], c: [[0; 32]; 4], depth: op.shape.k };
+    for (words, reg) in product.a.iter_mut().zip(&op.a) {
+        *words = *warp.r32(reg.row);
     }
-    for (index, reg) in op.b.iter().enumerate() {
-        let words = warp.r32(reg.row);
-        for (lane, word) in words.iter().enumerate() {
-            let at = (lane % 4 * 2 + 8 * index) * 8 + lane / 4;
-            (b[at], b[at + 8]) = unpack16(*word, op.b_type);
-        }
+    for (words, reg) in product.b.iter_mut().zip(&op.b) {
+        *words = *warp.r32(reg.row);
     }
-    for (index, reg) in op.c.iter().enumerate() {
-        let words = warp.r32(reg.row);
-        for (lane, word) in words.iter().enumerate() {
-            let at = (lane / 4 + 8 * (index >> 1)) * 8 + lane % 4 * 2 + (index & 1);
-            c[at] = f32::from_bits(*word);
-        }
+    for (words, reg) in product.c.iter_mut().zip(&op.c) {
+        *words = *warp.r32(reg.row);
     }
-    multiply(&a, &b, &mut c, op.shape.k);
-    for (index, reg) in op.d.iter().enumerate() {
-        let words = warp.w32(reg.row);
-        for (lane, word) in words.iter_mut().enumerate() {
-            let at = (lane / 4 + 8 * (index >> 1)) * 8 + lane % 4 * 2 + (index & 1);
-            *word = c[at].to_bits();
-        }
+    #[cfg(target_arch = "x86_64")]
+    if crate::decode::row::is_fast_host() {
+        // SAFETY: the host has the feature.
+        unsafe { product.run_fast(op.a_type) };
+    } else {
+        product.run_as(op.a_type);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    product.run_as(op.a_type);
+    for (words, reg) in product.c.iter().zip(&op.d) {
+        *warp.w32(reg.row) = *words;
     }
 }
 

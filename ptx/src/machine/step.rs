@@ -165,7 +165,7 @@ impl Exec<'_> {
                     warp.set(*d, lane, if *generic { SHARED_WINDOW | mapped } else { mapped });
                 }
             }
-            Op::CtaRank { d, a, generic: _ } => {
+            Op::CtaRank { d, a } => {
                 for lane in Lanes(active) {
                     let high = warp.value(*a, lane) >> 24 & 0xff;
                     let own = warp.cta as u64;
@@ -209,7 +209,7 @@ impl Exec<'_> {
             Op::ClusterArrive { aligned, release } => {
                 return self.cluster_arrive(warp, current, inst, active, (*aligned, *release));
             }
-            Op::ClusterWait { aligned, .. } => {
+            Op::ClusterWait { aligned } => {
                 return self.cluster_wait(warp, current, inst, active, *aligned);
             }
             Op::Fence(kind) => {
@@ -241,7 +241,7 @@ impl Exec<'_> {
                     warp.bulk_groups[lane] += 1;
                 }
             }
-            Op::BulkWait { pending, .. } => self.bulk_wait(warp, active, *pending),
+            Op::BulkWait { pending } => self.bulk_wait(warp, active, *pending),
             Op::MbarrierInit { addr, count } => {
                 self.mbarrier_init(warp, inst, active, *addr, *count)
             }

@@ -97,6 +97,8 @@ pub(crate) struct Warp {
     pub(crate) poll_count: u64,
     /// A wait that blocks returns false once, as a time limit would make it.
     pub(crate) times_out: bool,
+    /// Line of the wait that last returned false without blocking.
+    pub(crate) gave_up: u32,
     pub(crate) rotate: usize,
     /// The next collective runs without the lanes it misses.
     pub(crate) forced: bool,

@@ -5,7 +5,11 @@ use super::round::{BF16, F16, Format, Mode, from_f64, round_pair};
 
 /// Value of an f16 encoding.
 pub(crate) fn to_f32_f16(bits: u32) -> f32 {
-    ::half::f16::from_bits(bits as u16).to_f32()
+    // Scaling moves the exponent, subnormal values included; infinities and NaN are set apart.
+    let shifted = (bits & 0x7fff) << 13;
+    let scaled = f32::from_bits(shifted) * f32::from_bits(0x7780_0000);
+    let special = if shifted >= 0x0f80_0000 { 0x7f80_0000 } else { 0 };
+    f32::from_bits(scaled.to_bits() | special | (bits & 0x8000) << 16)
 }
 
 /// Value of a bf16 encoding.
@@ -57,7 +61,7 @@ macro_rules! format_module {
             /// Clamps to [0, 1]; NaN becomes 0.
             pub(crate) fn saturate(a: u32) -> u32 {
                 let x = value(a);
-                if !(x > 0.0) {
+                if x.is_nan() || x <= 0.0 {
                     return 0;
                 }
                 if x >= 1.0 { from_f64(1.0, $format, Mode::Nearest) as u32 } else { a }

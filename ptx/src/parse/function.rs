@@ -10,9 +10,9 @@ use crate::error::Result;
 use std::collections::HashMap;
 
 /// Most registers a function may declare.
-pub const MAX_REGISTERS: usize = 1 << 16;
+pub(crate) const MAX_REGISTERS: usize = 1 << 16;
 /// Most bytes of parameters a function may have.
-pub const MAX_PARAMS: usize = 32 << 10;
+pub(crate) const MAX_PARAMS: usize = 32 << 10;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Meaning {

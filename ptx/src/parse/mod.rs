@@ -9,8 +9,6 @@ mod module;
 mod operand;
 mod types;
 
-pub(crate) use ast::{
-    Address, AddressBase, Function, Guard, Immediate, Operand, Statement, Symbol,
-};
+pub(crate) use ast::{Address, AddressBase, Function, Immediate, Operand, Statement, Symbol};
 pub use ast::{Module, Param, Variable, VariableSpace};
 pub use types::Type;

@@ -10,9 +10,9 @@ use crate::error::Result;
 use std::collections::HashMap;
 
 /// Largest PTX text the parser takes, in bytes.
-pub const MAX_TEXT: usize = 64 << 20;
+pub(crate) const MAX_TEXT: usize = 64 << 20;
 /// Largest variable a module may declare, in bytes.
-pub const MAX_VARIABLE: usize = 1 << 30;
+pub(crate) const MAX_VARIABLE: usize = 1 << 30;
 
 impl Module {
     /// Parses PTX text; `name` is used in messages.
