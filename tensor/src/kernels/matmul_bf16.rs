@@ -10,6 +10,7 @@ use super::product::{ROW_STEP, strip_width};
 use super::runs::for_each;
 use super::simd::{BLOCK, Kernel, Lane, Simd, transpose_pairs};
 use half::bf16;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Rows and columns of a task's block of C: multiples of every level's tile.
@@ -160,23 +161,22 @@ enum Side {
 /// Walks panels: the first line of each and the lines in it, padding included. A panel holds, for
 /// each pair of the depth, the pair of each line; the panels before it hold the lines before it.
 /// Panels of columns start anew every [`WIDEST`] columns, so that tasks agree on them.
-struct Panels {
+struct Panels<L> {
     side: Side,
     lines: Range<usize>,
-    tile_rows: usize,
-    lane: usize,
+    lane: PhantomData<L>,
 }
 
-impl Panels {
+impl<L: Lane> Panels<L> {
     #[inline(always)]
-    fn new<L: Lane>(side: Side, lines: &Range<usize>) -> Self {
+    fn new(side: Side, lines: &Range<usize>) -> Self {
         let step = if side == Side::Rows { ROW_STEP } else { COLUMN_STEP };
         let lines = lines.start..lines.end.next_multiple_of(step);
-        Self { side, lines, tile_rows: L::TILE_ROWS, lane: L::WIDTH }
+        Self { side, lines, lane: PhantomData }
     }
 }
 
-impl Iterator for Panels {
+impl<L: Lane> Iterator for Panels<L> {
     type Item = (usize, usize);
 
     #[inline(always)]
@@ -186,10 +186,10 @@ impl Iterator for Panels {
             return None;
         }
         let width = match self.side {
-            Side::Rows => self.tile_rows,
+            Side::Rows => L::TILE_ROWS,
             Side::Columns => {
                 let end = self.lines.end.min(line - line % WIDEST + WIDEST);
-                strip_width((end - line) / self.lane) * self.lane
+                strip_width::<L>((end - line) / L::WIDTH) * L::WIDTH
             }
         };
         self.lines.start += width;
@@ -213,7 +213,7 @@ impl Kernel for Pack<'_> {
     fn run<L: Lane>(self) {
         let Self { from, lines, depth, side, to } = self;
         let pairs = depth.div_ceil(2);
-        for (line, width) in Panels::new::<L>(side, &lines) {
+        for (line, width) in Panels::<L>::new(side, &lines) {
             // SAFETY: tasks own disjoint lines, each of which has its own part.
             let to = unsafe { to.part(2 * line * pairs, 2 * width * pairs) };
             let count = width.min(lines.end.saturating_sub(line));
@@ -297,12 +297,11 @@ impl Kernel for Block<'_> {
     fn run<L: Lane>(self) {
         for first in (0..self.pairs).step_by(BLOCK_PAIRS) {
             let steps = first..self.pairs.min(first + BLOCK_PAIRS);
-            for (col, width) in Panels::new::<L>(Side::Columns, &self.cols) {
+            for (col, width) in Panels::<L>::new(Side::Columns, &self.cols) {
                 match (L::TILE_ROWS, width / L::WIDTH) {
                     (8, 3) => self.strip::<L, 8, 3>(&steps, col),
                     (8, 2) => self.strip::<L, 8, 2>(&steps, col),
                     (8, _) => self.strip::<L, 8, 1>(&steps, col),
-                    (_, 3) => self.strip::<L, 4, 3>(&steps, col),
                     (_, 2) => self.strip::<L, 4, 2>(&steps, col),
                     (_, _) => self.strip::<L, 4, 1>(&steps, col),
                 }

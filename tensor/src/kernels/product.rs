@@ -96,7 +96,7 @@ pub(crate) fn product<L: Lane, A: Order>(
 
     let mut done = 0;
     while done < vectors {
-        let strip = strip_width(vectors - done);
+        let strip = strip_width::<L>(vectors - done);
         let column = done * L::WIDTH;
         let mut row = 0;
         while row < rows {
@@ -120,7 +120,6 @@ pub(crate) fn product<L: Lane, A: Order>(
                     (8, 3) => tile.run::<L, A, 8, 3>(),
                     (8, 2) => tile.run::<L, A, 8, 2>(),
                     (8, _) => tile.run::<L, A, 8, 1>(),
-                    (_, 3) => tile.run::<L, A, 4, 3>(),
                     (_, 2) => tile.run::<L, A, 4, 2>(),
                     (_, _) => tile.run::<L, A, 4, 1>(),
                 }
@@ -131,15 +130,11 @@ pub(crate) fn product<L: Lane, A: Order>(
     }
 }
 
-/// Vectors the next strip takes of those that remain: three, and two twice rather than three and
-/// one, because a single vector a step is bound by loads.
+/// Vectors the next strip takes of those that remain. Of four it takes two rather than three, because
+/// a single vector a step is bound by loads.
 #[inline(always)]
-pub(crate) fn strip_width(remaining: usize) -> usize {
-    match remaining {
-        0..=3 => remaining,
-        4 => 2,
-        _ => 3,
-    }
+pub(crate) fn strip_width<L: Lane>(remaining: usize) -> usize {
+    if remaining == 4 { 2 } else { remaining.min(L::TILE_VECTORS) }
 }
 
 /// One register tile of C.

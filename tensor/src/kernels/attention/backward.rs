@@ -422,7 +422,7 @@ impl Task<'_> {
         let vectors = count.div_ceil(L::WIDTH);
         let mut done = 0;
         while done < vectors {
-            let strip = strip_width(vectors - done);
+            let strip = strip_width::<L>(vectors - done);
             let lane = done * L::WIDTH;
             let size = Size { rows, steps: head_dim, columns: strip * L::WIDTH };
             let (p, ds) = (&mut p[from * lanes + lane..], &mut ds[from * lanes + lane..]);

@@ -198,7 +198,7 @@ impl Kernel for Item<'_> {
             let vectors = count.div_ceil(L::WIDTH);
             let mut done = 0;
             while done < vectors {
-                let strip = strip_width(vectors - done);
+                let strip = strip_width::<L>(vectors - done);
                 let (from, to) = (done * L::WIDTH, (done + strip) * L::WIDTH);
                 let size = Size { rows: keys, steps: head_dim, columns: to - from };
                 let scores = &mut p[from..];

@@ -9,8 +9,11 @@ pub(crate) trait Lane:
 {
     /// Floats in a vector, a divisor of 16.
     const WIDTH: usize;
-    /// Rows of the register tile of a product, a divisor of 8; columns are up to three vectors.
+    /// Rows of the register tile of a product, a divisor of 8.
     const TILE_ROWS: usize;
+    /// Most vectors in a row of that tile, at most three. With sixteen registers it is two: twelve
+    /// sums and four operands leave the compiler no register to move through.
+    const TILE_VECTORS: usize;
 
     /// `value` in every place.
     fn splat(value: f32) -> Self;

@@ -47,6 +47,7 @@ fn power(exponent: i32) -> f32 {
 impl Lane for Portable {
     const WIDTH: usize = 4;
     const TILE_ROWS: usize = 4;
+    const TILE_VECTORS: usize = 2;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

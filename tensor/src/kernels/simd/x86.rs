@@ -147,6 +147,7 @@ impl Avx2 {
 impl Lane for Avx2 {
     const WIDTH: usize = 8;
     const TILE_ROWS: usize = 4;
+    const TILE_VECTORS: usize = 2;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -300,6 +301,7 @@ impl<const HAS_BF16: bool> Avx512<HAS_BF16> {
 impl<const HAS_BF16: bool> Lane for Avx512<HAS_BF16> {
     const WIDTH: usize = 16;
     const TILE_ROWS: usize = 8;
+    const TILE_VECTORS: usize = 3;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
