@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::{annotate, doctor, inspect, verify};
+use crate::{annotate, doctor, edit, inspect, train, verify};
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
 
@@ -42,6 +42,8 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Annotate(annotate::Arguments),
+    Train(train::Arguments),
+    Edit(edit::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Doctor(doctor::Arguments),
@@ -59,6 +61,8 @@ impl CommandLine {
         let console = Console::new(self.quiet);
         match self.command {
             Command::Annotate(arguments) => annotate::run(arguments, &console),
+            Command::Train(arguments) => train::run(arguments, &console),
+            Command::Edit(arguments) => edit::run(arguments, &console),
             Command::Inspect(arguments) => inspect::run(arguments, &console),
             Command::Verify(arguments) => verify::run(arguments, &console),
             Command::Doctor(arguments) => doctor::run(arguments, &console),

@@ -10,12 +10,14 @@ mod command;
 mod console;
 mod device;
 mod doctor;
+mod edit;
 mod failure;
 mod inspect;
 mod progress;
 mod publish;
 mod report;
 mod table;
+mod train;
 mod verify;
 
 use clap::Parser;

@@ -1,1 +1,10 @@
-fn main() {}
+//! The command line as its users meet it: the built program, files on disk, exit codes, and what
+//! stands on both output streams.
+#![forbid(unsafe_code)]
+
+mod annotate; // Videos to sessions: bad input, several videos, equal bytes, what a killed run leaves.
+mod fixtures; // Small files of each kind that the commands read.
+mod inspect; // Text, JSON and pages about sessions, tensors and runs, whole and damaged.
+mod program; // Runs the program in a folder of its own and looks at what it leaves.
+mod usage; // Flags, help, versions, closed output, `doctor`.
+mod verify; // Golden numbers: right, wrong, unknown, broken.

@@ -37,21 +37,23 @@ impl Values {
             return Ok(Part::of(values.iter().map(|&value| value as f64)).finish());
         }
         let tensor = checkpoint.tensor(name).map_err(|error| error.to_string())?;
-        Self::of_tensor(&tensor).map_err(|error| error.to_string())
+        Self::of_tensor(&tensor)
     }
 
-    fn of_tensor(tensor: &Tensor) -> vincie_tensor::Result<Self> {
+    fn of_tensor(tensor: &Tensor) -> Result<Self, String> {
+        let line = |error: vincie_tensor::Error| error.to_string();
         let count = tensor.count();
-        let flat = tensor.reshape([count])?;
+        let flat = tensor.reshape([count]).map_err(line)?;
         let parts: Vec<Part> = (0..count.div_ceil(CHUNK))
             .into_par_iter()
             .map(|chunk| {
                 let start = chunk * CHUNK;
-                let part = flat.narrow(0, start, CHUNK.min(count - start))?.to_f32()?;
-                let values = part.to_slice::<f32>()?;
+                let part = flat.narrow(0, start, CHUNK.min(count - start)).map_err(line)?;
+                let part = part.to_f32().map_err(line)?;
+                let values = part.to_slice::<f32>().map_err(line)?;
                 Ok(Part::of(values.iter().map(|&value| f64::from(value))))
             })
-            .collect::<vincie_tensor::Result<_>>()?;
+            .collect::<Result<_, String>>()?;
         Ok(parts.into_iter().fold(Part::EMPTY, Part::and).finish())
     }
 }
