@@ -6,10 +6,13 @@ use super::scenes::{HEIGHT, Scene, Thing, WIDTH, overlap, union};
 use super::{
     AnnotateConfig, AnnotateStatistics, EmptyMask, Unchanged, annotate_session, session_key,
 };
+use crate::decode::Video;
 use crate::sample::motion::Similarity;
-use crate::sample::{Boundary, BoundaryKind, Link, Sampled, thumbnail};
+use crate::sample::{
+    Boundary, BoundaryKind, IntervalSampling, Link, SampleConfig, Sampled, sample, thumbnail,
+};
 use crate::session::{Frame, Session, Source, Transition};
-use crate::{Image, Mask};
+use crate::{Image, Limits, Mask};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -355,6 +358,54 @@ fn odd_sizes_are_annotated() {
         let (session, _) = annotate_with(frames, &[], Link::default(), &AnnotateConfig::default());
         assert!(session.is_some(), "{width} x {height}: the light changes");
     }
+}
+
+/// The clips that ship with the crate: what happens in them, in the words of the facts.
+#[test]
+fn real_clips_are_annotated() {
+    let events = |name: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name);
+        let open = || {
+            let video = Video::open(&path, &Limits::default())?;
+            Ok(video.map(|frame| frame.map(|f| Frame { image: f.image, time: f.time })))
+        };
+        let config = SampleConfig {
+            count: None,
+            interval: Some(IntervalSampling { seconds: 2.0, ..IntervalSampling::default() }),
+            ..SampleConfig::default()
+        };
+        let mut annotator = Builtin::annotator(BuiltinConfig::default()).expect("is sound");
+        let mut statistics = AnnotateStatistics::default();
+        let mut shares = Vec::new();
+        let sampled = sample(open, &config, |sampled| {
+            let key = session_key(name, &sampled);
+            let source = Source { name: name.into(), ..Source::default() };
+            let session = annotate_session(
+                sampled,
+                &key,
+                &source,
+                &mut annotator,
+                &AnnotateConfig::default(),
+                &mut statistics,
+            )?;
+            let transitions = session.into_iter().flat_map(|s| s.transitions);
+            shares.extend(transitions.filter_map(|t| t.next_mask).map(|m| m.share()));
+            Ok(())
+        });
+        let sampled = sampled.expect("the clip is sound");
+        assert_eq!((sampled.shots, sampled.cuts + sampled.dissolves + sampled.fades), (1, 0));
+        (statistics, shares)
+    };
+    // Cars come, drive and leave before a fixed camera.
+    let (cars, shares) = events("parking_cars.avi");
+    let count = |name: &str| cars.events.get(name).copied().unwrap_or(0);
+    assert!(count("add") >= 2 && count("remove") >= 2 && count("move") >= 1, "{cars:?}");
+    assert_eq!((count("camera"), count("scene_change"), cars.masks_off_difference), (0, 0, 0));
+    assert!(shares.iter().filter(|&&share| share < 0.35).count() >= 6, "{shares:?}");
+    // A bud opens.
+    let (flower, shares) = events("flower_bloom.avi");
+    assert_eq!(flower.events.get("camera"), None, "{flower:?}");
+    assert!(!shares.is_empty() && shares.iter().all(|&share| share < 0.4), "{shares:?}");
 }
 
 #[test]

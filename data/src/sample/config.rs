@@ -36,8 +36,8 @@ impl Default for SampleConfig {
             count: Some(CountSampling::default()),
             near_duplicate: 4,
             analysis_side: 320,
-            background_samples: 36,
-            background_seconds: 60.0,
+            background_samples: 40,
+            background_seconds: 180.0,
             sessions: 256,
         }
     }

@@ -6,6 +6,7 @@ use super::config::BuiltinConfig;
 use super::event::{Event, Light, Scene, events, scene_colour};
 use super::measure::{Camera, Measured};
 use super::parts::{Part, parts};
+use super::pieces::refine;
 use super::refine::mask;
 use super::regions::Regions;
 use super::wording::Wording;
@@ -65,7 +66,8 @@ impl Analysis {
                 current.clear();
                 next.clear();
             }
-            let events = events(&measured, &current, &next, &light);
+            let mut events = events(&measured, &current, &next, &light);
+            refine(&mut events, &mut current, &mut next, &measured, &regions);
             let scope = if !current.is_empty() || !next.is_empty() {
                 Scope::Parts
             } else if events.is_empty() {

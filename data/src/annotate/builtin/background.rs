@@ -150,3 +150,69 @@ fn count_agreement(first: &[u8], second: &[u8], votes: &mut [u16], others: &mut 
         others[i] += vote;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::texture::{scenery, uniform};
+
+    /// Scenery seen from (`dx`, `dy`), with grain, and a square of some colour in its middle.
+    fn sample(number: u32, (dx, dy): (f32, f32), square: Option<[u8; 3]>) -> Arc<Image> {
+        let mut rgb = Vec::new();
+        for y in 0..90 {
+            for x in 0..160 {
+                let is_square = (60..100).contains(&x) && (30..70).contains(&y);
+                for channel in 0..3 {
+                    let (u, v) = ((x as f32 - dx) / 160.0, (y as f32 - dy) / 160.0);
+                    let grain = 4.0 * uniform(x, y, number * 3 + channel as u32);
+                    let value = 0.6 * scenery(u, v, 5 + channel as u32) + grain;
+                    rgb.push(match square {
+                        Some(colour) if is_square => colour[channel],
+                        _ => value as u8,
+                    });
+                }
+            }
+        }
+        Arc::new(Image::new(160, 90, rgb))
+    }
+
+    fn error(background: &Background, truth: &Image) -> f32 {
+        let planes = Plane::channels(truth);
+        let sum: f32 = (0..3)
+            .flat_map(|c| background.channels[c].data.iter().zip(&planes[c].data))
+            .map(|(a, b)| (a - b).abs())
+            .sum();
+        sum / (3.0 * 160.0 * 90.0)
+    }
+
+    #[test]
+    fn those_who_take_turns_are_no_background() {
+        // The place is empty in 6 of 20 samples only; a median would show one of the others.
+        let colours = [[250, 0, 0], [0, 250, 0], [0, 0, 250], [250, 250, 0], [0, 250, 250]];
+        let samples: Vec<_> = (0..20)
+            .map(|i| sample(i, (0.0, 0.0), (i > 5).then(|| colours[i as usize % 5])))
+            .collect();
+        let background = Background::of(&samples).expect("the camera stands still");
+        assert_eq!(background.samples, 20);
+        let worst = error(&background, &sample(99, (0.0, 0.0), None));
+        assert!(worst < 3.0, "{worst}");
+    }
+
+    #[test]
+    fn a_shaking_camera_is_aligned_and_a_travelling_one_has_no_background() {
+        let shaking: Vec<_> = (0..12)
+            .map(|i| {
+                sample(i, (uniform(i as i32, 0, 1) * 3.0, uniform(i as i32, 1, 1) * 3.0), None)
+            })
+            .collect();
+        let background = Background::of(&shaking).expect("a shake is undone");
+        assert_eq!(background.samples, 12);
+        let spread =
+            background.spread.data.iter().sum::<f32>() / background.spread.data.len() as f32;
+        assert!(spread < 3.0, "{spread}");
+        let travelling: Vec<_> = (0..12).map(|i| sample(i, (40.0 * i as f32, 0.0), None)).collect();
+        assert!(Background::of(&travelling).is_none());
+        assert!(Background::of(&shaking[..2]).is_none(), "two samples agree on nothing");
+        assert!(Background::of(&[]).is_none());
+    }
+}

@@ -1,35 +1,95 @@
-//! Names of colours: every pixel votes for one of twelve names, and the names with most votes
+//! Names of colours: every pixel votes for one of thirteen names, and the names with most votes
 //! describe a region.
 
 use crate::sample::plane::Plane;
-use serde::Serialize;
 
 /// A named colour, with how light it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Colour {
-    /// Index into `NAMES`.
-    #[serde(skip)]
-    name: usize,
-    /// How light it is.
+    name: Name,
     tone: Tone,
 }
 
 /// Lightness that is worth a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Tone {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tone {
     Dark,
     Plain,
     Light,
 }
 
-/// The names, in the order of their votes.
-pub(crate) const NAMES: [&str; 12] = [
-    "black", "gray", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue",
-    "purple", "pink",
-];
-/// Names that take no word for lightness.
-const TONELESS: [&str; 5] = ["black", "white", "pink", "brown", "yellow"];
+/// The names that colours have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Black,
+    Gray,
+    White,
+    Red,
+    Orange,
+    Brown,
+    Beige,
+    Yellow,
+    Green,
+    Cyan,
+    Blue,
+    Purple,
+    Pink,
+}
+
+impl Name {
+    /// All names, in the order of their numbers.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Black,
+        Self::Gray,
+        Self::White,
+        Self::Red,
+        Self::Orange,
+        Self::Brown,
+        Self::Beige,
+        Self::Yellow,
+        Self::Green,
+        Self::Cyan,
+        Self::Blue,
+        Self::Purple,
+        Self::Pink,
+    ];
+
+    /// The English word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Black => "black",
+            Self::Gray => "gray",
+            Self::White => "white",
+            Self::Red => "red",
+            Self::Orange => "orange",
+            Self::Brown => "brown",
+            Self::Beige => "beige",
+            Self::Yellow => "yellow",
+            Self::Green => "green",
+            Self::Cyan => "cyan",
+            Self::Blue => "blue",
+            Self::Purple => "purple",
+            Self::Pink => "pink",
+        }
+    }
+
+    /// Whether dark and light ones of it go by words; the others are names of a lightness.
+    fn has_tones(self) -> bool {
+        match self {
+            Self::Black | Self::White | Self::Brown | Self::Beige | Self::Yellow | Self::Pink => {
+                false
+            }
+            Self::Gray
+            | Self::Red
+            | Self::Orange
+            | Self::Green
+            | Self::Cyan
+            | Self::Blue
+            | Self::Purple => true,
+        }
+    }
+}
+
 /// Words for lightness.
 pub(crate) const TONES: [&str; 2] = ["dark", "light"];
 /// A second colour is named when it has this share of the votes.
@@ -38,7 +98,7 @@ const SECOND: f32 = 0.3;
 impl Colour {
     /// The colour's words, as `dark blue`.
     pub(crate) fn words(self) -> String {
-        let name = NAMES[self.name];
+        let name = self.name.word();
         match self.tone {
             Tone::Dark => format!("{} {name}", TONES[0]),
             Tone::Light => format!("{} {name}", TONES[1]),
@@ -68,13 +128,13 @@ pub(crate) struct Colours {
 impl Colours {
     /// Colours of the given pixels; black for none.
     pub(crate) fn of(picture: &[Plane; 3], pixels: &[usize]) -> Self {
-        let mut votes = [0usize; NAMES.len()];
-        let mut extremes = [(0.0f32, 0.0f32); NAMES.len()];
+        let mut votes = [0usize; Name::ALL.len()];
+        let mut extremes = [(0.0f32, 0.0f32); Name::ALL.len()];
         let mut sums = [0.0f64; 3];
         let mut histogram = vec![0.0f32; 64];
         for &at in pixels {
             let rgb = [0, 1, 2].map(|c| picture[c].data[at].clamp(0.0, 255.0));
-            let name = name(rgb);
+            let name = name_of(rgb) as usize;
             votes[name] += 1;
             let (high, low) = extremes_of(rgb);
             extremes[name].0 += high;
@@ -89,9 +149,10 @@ impl Colours {
         let colour = |name: usize| {
             let (high, low) = extremes[name];
             let votes = votes[name].max(1) as f32;
+            let name = Name::ALL[name];
             Colour { name, tone: tone(name, high / votes, low / votes) }
         };
-        let mut order: Vec<usize> = (0..NAMES.len()).collect();
+        let mut order: Vec<usize> = (0..Name::ALL.len()).collect();
         order.sort_by_key(|&i| (usize::MAX - votes[i], i));
         let second = (votes[order[1]] as f32 >= SECOND * count as f32 && !pixels.is_empty())
             .then(|| colour(order[1]));
@@ -128,11 +189,11 @@ fn extremes_of(rgb: [f32; 3]) -> (f32, f32) {
 
 /// Lightness of a color by the means of its strongest and weakest channel. Luma would call a pure
 /// blue dark.
-fn tone(name: usize, high: f32, low: f32) -> Tone {
-    if TONELESS.contains(&NAMES[name]) {
+fn tone(name: Name, high: f32, low: f32) -> Tone {
+    if !name.has_tones() {
         return Tone::Plain;
     }
-    let (dark, light) = if NAMES[name] == "gray" { (90.0, 155.0) } else { (115.0, 105.0) };
+    let (dark, light) = if name == Name::Gray { (90.0, 155.0) } else { (115.0, 105.0) };
     if high < dark {
         Tone::Dark
     } else if low > light {
@@ -142,55 +203,34 @@ fn tone(name: usize, high: f32, low: f32) -> Tone {
     }
 }
 
-/// Index of a colour's name. Hue decides where there is enough chroma for the lightness.
-fn name(rgb: [f32; 3]) -> usize {
+/// A colour's name. Hue decides where there is enough chroma for the lightness.
+pub(crate) fn name_of(rgb: [f32; 3]) -> Name {
     let (high, low) = extremes_of(rgb);
     let (chroma, light) = (high - low, luma(rgb));
-    let index = |wanted: &str| NAMES.iter().position(|n| *n == wanted).unwrap_or(0);
     if high < 40.0 || (high < 60.0 && chroma < 18.0) {
-        return index("black");
+        return Name::Black;
     }
     let saturation = chroma / high;
     if saturation < 0.16 || chroma < 18.0 {
-        return index(if light > 195.0 {
-            "white"
-        } else if light < 50.0 {
-            "black"
-        } else {
-            "gray"
-        });
+        return match light {
+            l if l > 195.0 => Name::White,
+            l if l < 50.0 => Name::Black,
+            _ => Name::Gray,
+        };
     }
-    let hue = hue(rgb, high, chroma);
-    let wanted = match hue {
-        h if !(14.0..345.0).contains(&h) => {
-            if saturation < 0.5 && high > 170.0 {
-                "pink"
-            } else {
-                "red"
-            }
-        }
-        h if h < 44.0 => {
-            if high > 200.0 && saturation > 0.55 {
-                "orange"
-            } else {
-                "brown"
-            }
-        }
-        h if h < 68.0 => {
-            if high < 110.0 {
-                "green"
-            } else {
-                "yellow"
-            }
-        }
-        h if h < 165.0 => "green",
-        h if h < 195.0 => "cyan",
-        h if h < 258.0 => "blue",
-        h if h < 300.0 => "purple",
-        _ if high > 150.0 => "pink",
-        _ => "purple",
-    };
-    index(wanted)
+    match hue(rgb, high, chroma) {
+        h if !(14.0..345.0).contains(&h) && saturation < 0.5 && high > 170.0 => Name::Pink,
+        h if !(14.0..345.0).contains(&h) => Name::Red,
+        h if h < 50.0 && saturation < 0.5 && high > 170.0 => Name::Beige,
+        h if h < 44.0 && saturation > 0.55 && high > 200.0 => Name::Orange,
+        h if h < 44.0 => Name::Brown,
+        h if h < 68.0 && high > 110.0 => Name::Yellow,
+        h if h < 165.0 => Name::Green,
+        h if h < 195.0 => Name::Cyan,
+        h if h < 258.0 => Name::Blue,
+        h if h >= 300.0 && high > 150.0 => Name::Pink,
+        _ => Name::Purple,
+    }
 }
 
 fn hue(rgb: [f32; 3], high: f32, chroma: f32) -> f32 {
@@ -245,6 +285,7 @@ mod tests {
             ([100, 10, 12], "dark red"),
             ([255, 140, 0], "orange"),
             ([120, 72, 30], "brown"),
+            ([245, 215, 160], "beige"),
             ([240, 225, 40], "yellow"),
             ([30, 170, 50], "green"),
             ([20, 70, 25], "dark green"),
@@ -256,6 +297,11 @@ mod tests {
         ] {
             assert_eq!(named(rgb), words, "{rgb:?}");
         }
+    }
+
+    #[test]
+    fn names_are_numbered_in_their_order() {
+        assert!(Name::ALL.iter().enumerate().all(|(number, &name)| name as usize == number));
     }
 
     #[test]

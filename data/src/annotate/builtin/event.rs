@@ -154,17 +154,17 @@ pub(crate) fn events(
     let mut weighted: Vec<(f32, Event)> = Vec::new();
     let matched = matches(current, next);
     for &(i, j) in &matched {
-        let weight = current[i].weight().max(next[j].weight());
+        let weight = current[i].weight.max(next[j].weight);
         weighted.push((weight, changed(i, j, &current[i], &next[j])));
     }
     for (i, part) in current.iter().enumerate() {
         if matched.iter().all(|m| m.0 != i) {
-            weighted.push((part.weight(), Event::Remove { current: i }));
+            weighted.push((part.weight, Event::Remove { current: i }));
         }
     }
     for (j, part) in next.iter().enumerate() {
         if matched.iter().all(|m| m.1 != j) {
-            weighted.push((part.weight(), Event::Add { next: j }));
+            weighted.push((part.weight, Event::Add { next: j }));
         }
     }
     weighted.sort_by(|a, b| b.0.total_cmp(&a.0));

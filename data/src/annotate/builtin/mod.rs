@@ -16,6 +16,7 @@ mod growth;
 mod measure;
 mod palette;
 mod parts;
+mod pieces;
 mod place;
 mod refine;
 mod regions;

@@ -34,13 +34,8 @@ pub(crate) struct Part {
     pub(crate) colours: Colours,
     /// Mean difference of the pair within it, grey levels.
     pub(crate) strength: f32,
-}
-
-impl Part {
-    /// How much it matters: its area, and how strongly it changes.
-    pub(crate) fn weight(&self) -> f32 {
-        self.share * (self.strength + 20.0)
-    }
+    /// How much it matters: by its area and how strongly it changes.
+    pub(crate) weight: f32,
 }
 
 /// The parts of a region, the weightiest first. `motion` brings the grid to the part's own frame.
@@ -87,11 +82,12 @@ pub(crate) fn parts(
                 anchor: (x / width, y / width),
                 colours: Colours::of(picture, &component.pixels),
                 strength: strength / count,
+                weight: count / (width * height) * (strength / count + 20.0),
                 component,
             }
         })
         .collect();
-    found.sort_by(|a, b| b.weight().total_cmp(&a.weight()));
+    found.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     found
 }
 

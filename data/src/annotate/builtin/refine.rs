@@ -101,3 +101,60 @@ fn box_mean(plane: &Plane, radius: usize) -> Plane {
     }
     Plane::new(width, height, out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disc on a grey ground, `scale` times the analysis size.
+    fn disc(scale: usize) -> (Bitmap, Image, Mask) {
+        let inside = |x: f32, y: f32| (x - 80.0).hypot(y - 45.0) < 25.0;
+        let coarse =
+            Bitmap::of(160, 90, |i| inside((i % 160) as f32 + 0.5, (i / 160) as f32 + 0.5));
+        let (width, height) = (160 * scale, 90 * scale);
+        let fine: Vec<bool> = (0..width * height)
+            .map(|i| {
+                let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+                inside(x / scale as f32, y / scale as f32)
+            })
+            .collect();
+        let rgb = fine.iter().flat_map(|&v| [if v { 210 } else { 90 }; 3]).collect();
+        let truth = fine.iter().map(|&v| if v { 255 } else { 0 }).collect();
+        (coarse, Image::new(width, height, rgb), Mask::new(width, height, truth))
+    }
+
+    #[test]
+    fn masks_are_smooth_at_frame_size() {
+        for scale in [1, 2, 5] {
+            let (region, frame, truth) = disc(scale);
+            let found = mask(&region, &frame, &Similarity::IDENTITY);
+            let pairs = || found.data.iter().zip(&truth.data);
+            let both = pairs().filter(|(a, b)| **a > 0 && **b > 0).count();
+            let either = pairs().filter(|(a, b)| **a > 0 || **b > 0).count();
+            assert!(both as f64 > 0.97 * either as f64, "scale {scale}: {both} of {either}");
+            assert!(found.data.iter().all(|&v| v == 0 || v == 255));
+        }
+    }
+
+    #[test]
+    fn motion_carries_the_mask_along() {
+        let (region, frame, _) = disc(2);
+        let shift = Similarity::translation(0.25, 0.0);
+        let moved = mask(&region, &Image::filled(320, 180, [90; 3]), &shift);
+        assert_eq!((moved.data[90 * 320 + 240], moved.data[90 * 320 + 160 - 45]), (255, 0));
+        let still = mask(&region, &frame, &Similarity::IDENTITY);
+        assert_eq!(still.data[90 * 320 + 160], 255);
+        let empty = mask(&Bitmap::empty(160, 90), &frame, &shift);
+        assert_eq!(empty, Mask::filled(320, 180, 0));
+    }
+
+    #[test]
+    fn running_sums_are_means() {
+        let plane = Plane::new(5, 3, (0..15).map(|v| v as f32).collect());
+        assert_eq!(box_mean(&plane, 100).data, vec![7.0; 15]);
+        let near = box_mean(&plane, 1);
+        assert_eq!(near.at(0, 0), (0.0 + 1.0 + 5.0 + 6.0) / 4.0);
+        assert_eq!(near.at(2, 1), 7.0);
+        assert_eq!(box_mean(&plane, 0), plane);
+    }
+}

@@ -71,3 +71,39 @@ fn open_border(pixels: &[usize], parts: &Bitmap, set: &Bitmap) -> f32 {
     }
     open as f32 / border.max(1) as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::texture::scenery;
+
+    fn ground() -> [Plane; 3] {
+        [3, 4, 5].map(|seed| {
+            let at = |i: usize| ((i % 160) as f32 / 160.0, (i / 160) as f32 / 160.0);
+            let data = (0..160 * 90).map(|i| 0.5 * scenery(at(i).0, at(i).1, seed) + 60.0);
+            Plane::new(160, 90, data.collect())
+        })
+    }
+
+    #[test]
+    fn soft_shadows_go_and_grey_things_stay() {
+        let back = ground();
+        // A disc of shade with a soft border on the left, a grey box on the right.
+        let shade = |i: usize| {
+            let distance = ((i % 160) as f32 - 40.0).hypot((i / 160) as f32 - 45.0);
+            1.0 - 0.45 * ((30.0 - distance) / 12.0).clamp(0.0, 1.0)
+        };
+        let is_box = |i: usize| (110..140).contains(&(i % 160)) && (20..70).contains(&(i / 160));
+        let frame = back.clone().map(|plane| {
+            let value = |(i, &v): (usize, &f32)| if is_box(i) { 60.0 } else { v * shade(i) };
+            Plane::new(160, 90, plane.data.iter().enumerate().map(value).collect())
+        });
+        let set = Bitmap::of(160, 90, |i| is_box(i) || shade(i) < 0.85);
+        let kept = without_shadows(&set, &frame, &back, 1.0);
+        let in_box = (0..160 * 90).filter(|&i| is_box(i) && kept.data[i]).count();
+        let in_shade = (0..160 * 90).filter(|&i| !is_box(i) && kept.data[i]).count();
+        let shaded = set.count() - 30 * 50;
+        assert!(in_box > 1400, "{in_box} of 1500 pixels of the box are kept");
+        assert!(10 * in_shade < shaded, "{in_shade} of {shaded} pixels of shade are kept");
+    }
+}

@@ -1,7 +1,7 @@
 //! Every word of the builtin describer: sentence templates and the tables that fill them, with
 //! the vocabulary that they span. `{...}` marks what is filled in.
 
-use super::colour::{NAMES, TONES};
+use super::colour::{Name, TONES};
 use super::place::{Direction, PLACES};
 use std::collections::BTreeSet;
 
@@ -123,7 +123,7 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
 
 /// Every word that the builtin describer can write, sorted, each once, as `words` splits them.
 pub fn vocabulary() -> Vec<String> {
-    let tables: [&[&str]; 35] = [
+    let tables: [&[&str]; 34] = [
         &NOUNS,
         &[SMALL, LARGE, TALL, WIDE],
         &ADD,
@@ -153,7 +153,6 @@ pub fn vocabulary() -> Vec<String> {
         &CUTS,
         &KEEP,
         &[JOIN],
-        &NAMES,
         &TONES,
         &PLACES,
         &OPPOSITES,
@@ -161,8 +160,9 @@ pub fn vocabulary() -> Vec<String> {
         &PRIMARIES,
     ];
     let directions = Direction::all().map(Direction::words);
+    let colours = Name::ALL.map(Name::word);
     let mut found = BTreeSet::new();
-    for text in tables.into_iter().flatten().chain(&directions) {
+    for text in tables.into_iter().flatten().chain(&directions).chain(&colours) {
         // Placeholders are not words.
         let plain: String = text
             .split('{')

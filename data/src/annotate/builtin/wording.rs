@@ -67,7 +67,7 @@ impl Wording {
         next: &[Part],
     ) -> (String, usize) {
         let weight = |event: &Event| {
-            let of = |list: &[Part], at: Option<usize>| at.map_or(0.0, |at| list[at].weight());
+            let of = |list: &[Part], at: Option<usize>| at.map_or(0.0, |at| list[at].weight);
             of(current, event.current()).max(of(next, event.next()))
         };
         let strongest = events.iter().map(weight).fold(0.0, f32::max);
