@@ -1,3 +1,4 @@
 //! Whole-stack tests: one target, a module a concern.
 
 mod ops; // Every op against its f64 reference, and its gradient against central differences.
+mod tidy; // Rules of the house that a compiler does not check.

@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::{annotate, doctor, edit, inspect, train, verify};
+use crate::{annotate, doctor, edit, inspect, quickstart, train, verify};
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
 
@@ -41,6 +41,7 @@ pub(crate) struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Quickstart(quickstart::Arguments),
     Annotate(annotate::Arguments),
     Train(train::Arguments),
     Edit(edit::Arguments),
@@ -60,6 +61,7 @@ impl CommandLine {
         }
         let console = Console::new(self.quiet);
         match self.command {
+            Command::Quickstart(arguments) => quickstart::run(arguments, &console),
             Command::Annotate(arguments) => annotate::run(arguments, &console),
             Command::Train(arguments) => train::run(arguments, &console),
             Command::Edit(arguments) => edit::run(arguments, &console),

@@ -24,6 +24,11 @@ impl Console {
         Self { audience }
     }
 
+    /// Whether notes and progress are left out.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.audience == Audience::Nobody
+    }
+
     /// Prints text and a line break to standard output.
     pub(crate) fn line(&self, text: impl Display) -> Result<(), Failure> {
         writeln!(io::stdout(), "{text}").map_err(|error| Failure::of_output(&error))

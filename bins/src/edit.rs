@@ -4,7 +4,6 @@ use crate::console::Console;
 use crate::device::DeviceArgument;
 use crate::failure::Failure;
 use crate::publish::Folder;
-use crate::report::{NEXT_COLOUR, overlaid};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -223,14 +222,6 @@ pub(crate) fn strip(images: &[Image]) -> Image {
         }
     }
     strip
-}
-
-/// A turn's picture with its predicted region, where there is one.
-pub(crate) fn with_region(turn: &Turn) -> Image {
-    match &turn.next_mask {
-        Some(mask) => overlaid(&turn.image, mask, NEXT_COLOUR),
-        None => turn.image.clone(),
-    }
 }
 
 fn write_record(

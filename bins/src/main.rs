@@ -15,6 +15,7 @@ mod failure;
 mod inspect;
 mod progress;
 mod publish;
+mod quickstart;
 mod report;
 mod table;
 mod train;

@@ -327,7 +327,7 @@ impl ModelConfig {
                 self.rotary_dim, self.head_dim
             )));
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             return Err(Error::invalid(format!(
                 "model config: head_dim is {}; expected an even number",
                 self.head_dim

@@ -31,7 +31,7 @@ pub fn from_rows(g: &Graph<'_>, rows: &Var, [t, h, w]: [usize; 3], p: usize) -> 
         || h % p != 0
         || w % p != 0
         || shape[0] != t * (h / p) * (w / p)
-        || shape[1] % (p * p) != 0
+        || !shape[1].is_multiple_of(p * p)
     {
         let what =
             format!("rows are {shape}; they do not form [{t}, {h}, {w}, C] with patch size {p}");

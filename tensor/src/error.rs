@@ -44,23 +44,28 @@ pub enum Error {
         limit: usize,
     },
     /// A value that stopped being finite while `--check-finite` watched.
-    #[error(
-        "{op}: {tensor} is {value} at index {index:?} of {shape}; all inputs of the op were finite: {inputs_finite}"
-    )]
-    NotFinite {
-        /// The first op whose result is not finite.
-        op: &'static str,
-        /// Which of its results.
-        tensor: String,
-        /// The first offending value.
-        value: f32,
-        /// Where it stands.
-        index: Vec<usize>,
-        /// Shape of the result.
-        shape: Shape,
-        /// Whether the fault starts here rather than in an input.
-        inputs_finite: bool,
-    },
+    #[error(transparent)]
+    NotFinite(Box<NotFinite>),
+}
+
+/// The first op whose result is not finite, and where.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+#[error(
+    "{op}: {tensor} is {value} at index {index:?} of {shape}; all inputs of the op were finite: {inputs_finite}"
+)]
+pub struct NotFinite {
+    /// The op.
+    pub op: &'static str,
+    /// Which of its results.
+    pub tensor: String,
+    /// The first offending value.
+    pub value: f32,
+    /// Where it stands.
+    pub index: Vec<usize>,
+    /// Shape of the result.
+    pub shape: Shape,
+    /// Whether the fault starts here rather than in an input.
+    pub inputs_finite: bool,
 }
 
 impl Error {

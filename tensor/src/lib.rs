@@ -18,7 +18,7 @@ mod storage;
 mod tensor;
 
 pub use dtype::{DType, Element};
-pub use error::{Error, Result};
+pub use error::{Error, NotFinite, Result};
 pub use mapping::Mapping;
 pub use ops::Op;
 pub use shape::{MAX_RANK, Shape, Strides};

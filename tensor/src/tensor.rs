@@ -394,9 +394,10 @@ impl Tensor {
         }
         let missing = shape.rank() - self.shape.rank();
         let mut steps = [0; crate::shape::MAX_RANK];
-        for axis in missing..shape.rank() {
-            let inner = axis - missing;
-            steps[axis] = if self.shape[inner] == 1 { 0 } else { self.strides[inner] };
+        for (step, (&size, &stride)) in
+            steps[missing..].iter_mut().zip(self.shape.iter().zip(self.strides.iter()))
+        {
+            *step = if size == 1 { 0 } else { stride };
         }
         let mut view = self.clone();
         view.shape = shape;

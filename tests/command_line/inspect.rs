@@ -3,6 +3,7 @@
 use crate::fixtures::{tensors, video};
 use crate::program::Scratch;
 use std::fs;
+use vincie_dit::train::metrics::StepMetrics;
 
 /// A scratch folder with sessions in it.
 fn with_sessions() -> Scratch {
@@ -78,22 +79,35 @@ fn tensors_as_text_json_and_page() {
 #[test]
 fn runs_show_metrics_checkpoints_and_configurations() {
     let scratch = Scratch::new();
-    scratch.file(
-        "run/metrics.jsonl",
-        "{\"step\": 1, \"loss\": {\"next_image\": 0.5}}\n{\"step\": 2, \"loss\": {\"next_image\": 0.25}}\n{\"st",
-    );
+    let step = |step: u64, loss: f64| {
+        let metrics = StepMetrics {
+            step,
+            losses: [("NIP".to_owned(), loss)].into(),
+            evaluation: [("NIP".to_owned(), loss + 1.0)].into(),
+            ..StepMetrics::default()
+        };
+        serde_json::to_string(&metrics).expect("numbers are JSON")
+    };
+    // The last line is cut, as when a run is killed.
+    let lines = format!("{}\n{}\n{{\"step\": 3, \"lo", step(1, 0.5), step(2, 0.25));
+    scratch.file("run/metrics.jsonl", lines);
     scratch.file("run/config.toml", "preset = \"nano\"\n");
-    fs::create_dir(scratch.path().join("run/step-2")).expect("a folder can be made");
-    tensors(&scratch.path().join("run/step-2/model.safetensors"), &[("w", &[1.0])]);
+    let checkpoint = scratch.path().join("run/checkpoints/step-00000002");
+    fs::create_dir_all(&checkpoint).expect("a folder can be made");
+    tensors(&checkpoint.join("model.safetensors"), &[("w", &[1.0])]);
     let text = scratch.run_without_trace(&["inspect", "run"]).passed();
-    for word in ["loss.next_image", "0.25", "step-2", "config.toml"] {
+    for word in ["loss/NIP", "0.25000", "checkpoints/step-00000002", "config.toml"] {
         assert!(text.contains(word), "{word} is not in {text}");
     }
     scratch.run(["inspect", "run", "--html", "run.html"]).passed();
     let page = fs::read_to_string(scratch.path().join("run.html")).expect("there is a page");
     assert!(page.contains("<svg") && page.contains("preset = &quot;nano&quot;"), "{page}");
-    let json = scratch.run(["inspect", "run/step-2", "--json"]).json();
+    assert!(page.contains("held out"), "evaluations are in the plot: {page}");
+    let json = scratch.run(["inspect", "run/checkpoints/step-00000002", "--json"]).json();
     assert_eq!(json["tensors"][0]["count"], 1);
+
+    scratch.file("run/metrics.jsonl", "no JSON\n");
+    scratch.run_without_trace(&["inspect", "run"]).refused(1, &["metrics.jsonl", "line 1"]);
 }
 
 #[test]

@@ -124,10 +124,11 @@ impl AdamW {
     }
 }
 
-/// The elements of a weight, which becomes a copy of its own first where someone else sees it.
+/// The elements of a weight, which become a copy of their own first where someone else sees them or they
+/// lie in a mapped file.
 fn owned(tensor: &mut Tensor) -> Result<&mut [f32]> {
-    if !tensor.is_sole_owner() || !tensor.is_contiguous() {
+    if tensor.as_mut_slice::<f32>().is_none() {
         *tensor = Tensor::from_slice(&tensor.to_slice::<f32>()?, tensor.shape())?;
     }
-    Ok(tensor.as_mut_slice().expect("just made sole owner"))
+    Ok(tensor.as_mut_slice().expect("a fresh tensor has one owner"))
 }

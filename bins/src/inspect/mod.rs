@@ -6,6 +6,8 @@ mod sessions;
 mod statistics;
 mod tensors;
 
+pub(crate) use sessions::transition_figures;
+
 use crate::console::Console;
 use crate::failure::Failure;
 use clap::Args;

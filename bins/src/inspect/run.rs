@@ -1,6 +1,6 @@
 //! Checkpoints and runs: folders with safetensors files, metrics and configurations.
 
-use super::metrics::{METRICS_FILE, Metrics};
+use super::metrics::{self, Course};
 use super::tensors::TensorFile;
 use super::{Arguments, name_of};
 use crate::console::{Console, printable};
@@ -10,6 +10,13 @@ use crate::table::{Align, Table};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+use vincie_dit::train::metrics::StepMetrics;
+
+/// Name of the metrics in a run's folder.
+const METRICS_FILE: &str = "metrics.jsonl";
+
+/// Folder of the checkpoints in a run's folder.
+const CHECKPOINTS: &str = "checkpoints";
 
 /// Largest configuration that is shown, bytes.
 const MAX_CONFIG_BYTES: u64 = 256 << 10;
@@ -19,13 +26,16 @@ const MAX_CONFIG_BYTES: u64 = 256 << 10;
 struct Run {
     path: PathBuf,
     kind: &'static str,
-    /// Files beside those below.
-    files: Vec<Entry>,
+    /// Checkpoints of a run, by step.
+    checkpoints: Vec<Entry>,
+    /// Numbers of a run over its steps.
+    metrics: Vec<Course>,
     /// Tensor files of the folder itself.
     tensors: Vec<TensorFile>,
-    /// Folders below that hold tensor files.
-    checkpoints: Vec<Entry>,
-    metrics: Option<Metrics>,
+    /// Files and folders beside those.
+    files: Vec<Entry>,
+    #[serde(skip)]
+    steps: Vec<StepMetrics>,
 }
 
 /// A file or folder with its size in bytes.
@@ -35,17 +45,10 @@ struct Entry {
     bytes: u64,
 }
 
-/// Whether a folder holds tensors or metrics, itself or in a folder below.
+/// Whether a folder holds tensors, metrics or checkpoints.
 pub(super) fn is_run(path: &Path) -> Result<bool, Failure> {
-    if path.join(METRICS_FILE).is_file() || has_tensors(path)? {
-        return Ok(true);
-    }
-    for inner in entries(path)?.into_iter().filter(|inner| inner.is_dir()) {
-        if has_tensors(&inner)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let has_run = path.join(METRICS_FILE).is_file() || path.join(CHECKPOINTS).is_dir();
+    Ok(has_run || entries(path)?.iter().any(|inner| is_tensors(inner)))
 }
 
 pub(super) fn inspect(arguments: &Arguments, console: &Console) -> Result<(), Failure> {
@@ -62,46 +65,42 @@ impl Run {
         let mut run = Self {
             path: path.to_owned(),
             kind: "run",
-            files: Vec::new(),
-            tensors: Vec::new(),
             checkpoints: Vec::new(),
-            metrics: None,
+            metrics: Vec::new(),
+            tensors: Vec::new(),
+            files: Vec::new(),
+            steps: Vec::new(),
         };
         for inner in entries(path)? {
             let name = inner.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if is_tensors(&inner) {
                 run.tensors.push(TensorFile::read(&inner, limit, console)?);
-            } else if name == METRICS_FILE {
-                run.metrics = Some(Metrics::read(&inner)?);
-            } else if inner.is_dir() {
-                if has_tensors(&inner)? {
-                    let bytes = entries(&inner)?.iter().map(|file| size(file)).sum();
-                    run.checkpoints.push(Entry { name, bytes });
+            } else if name == METRICS_FILE && inner.is_file() {
+                run.steps = vincie_dit::train::metrics::read(&inner)?;
+                run.metrics = metrics::courses(&run.steps);
+            } else if name == CHECKPOINTS && inner.is_dir() {
+                for checkpoint in entries(&inner)?.into_iter().filter(|inner| inner.is_dir()) {
+                    let name = format!("{CHECKPOINTS}/{}", name_of(&checkpoint));
+                    run.checkpoints.push(Entry { name, bytes: size(&checkpoint)? });
                 }
             } else {
-                run.files.push(Entry { name, bytes: size(&inner) });
+                run.files.push(Entry { name, bytes: size(&inner)? });
             }
         }
         Ok(run)
     }
 
     fn print(&self, console: &Console) -> Result<(), Failure> {
-        let mut sections: Vec<Table> = Vec::new();
-        sections.extend(table("checkpoint", &self.checkpoints));
-        sections.extend(self.metrics.as_ref().map(Metrics::table));
-        sections.extend(table("file", &self.files));
-        let mut is_first = true;
-        let mut gap = || match std::mem::take(&mut is_first) {
-            true => Ok(()),
-            false => console.line(""),
-        };
-        for table in sections {
-            gap()?;
-            console.line(table)?;
+        let mut tables: Vec<Table> = Vec::new();
+        tables.extend(table("checkpoint", &self.checkpoints));
+        tables.extend((!self.metrics.is_empty()).then(|| metrics::table(&self.metrics)));
+        tables.extend(table("file", &self.files));
+        for (number, table) in tables.iter().enumerate() {
+            console.line(format!("{}{table}", if number > 0 { "\n" } else { "" }))?;
         }
-        for file in &self.tensors {
-            gap()?;
-            console.line(printable(&name_of(&file.path)))?;
+        for (number, file) in self.tensors.iter().enumerate() {
+            let gap = if number + tables.len() > 0 { "\n" } else { "" };
+            console.line(format!("{gap}{}", printable(&name_of(&file.path))))?;
             file.print(console)?;
         }
         Ok(())
@@ -109,8 +108,8 @@ impl Run {
 
     fn page(&self) -> Page {
         let mut page = Page::new(format!("Run {}", name_of(&self.path)));
-        if let Some(metrics) = &self.metrics {
-            page = page.section("Metrics").plot(&metrics.losses()).table(&metrics.table());
+        if !self.steps.is_empty() {
+            page = metrics::blocks(page.section("Training"), &self.steps);
         }
         if let Some(table) = table("checkpoint", &self.checkpoints) {
             page = page.section("Checkpoints").table(&table);
@@ -158,14 +157,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-fn has_tensors(folder: &Path) -> Result<bool, Failure> {
-    Ok(entries(folder)?.iter().any(|path| is_tensors(path)))
-}
-
 fn is_tensors(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "safetensors") && path.is_file()
 }
 
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
+/// Bytes of a file, or of the files of a folder.
+fn size(path: &Path) -> Result<u64, Failure> {
+    if path.is_dir() {
+        return entries(path)?.iter().map(|inner| size(inner)).sum();
+    }
+    Ok(fs::metadata(path).map_or(0, |metadata| metadata.len()))
 }

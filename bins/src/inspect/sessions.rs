@@ -230,10 +230,7 @@ fn page(path: &Path, found: &Sessions, sessions: &[Listed<'_>]) -> Result<Page, 
         ));
     }
     for listed in sessions {
-        let figures = listed.session.transitions.iter().enumerate();
-        let figures: Vec<Figure> = figures
-            .map(|(index, transition)| figure(listed.session, index, transition))
-            .collect::<Result<_, _>>()?;
+        let figures = transition_figures(listed.session)?;
         page = page
             .section(&listed.session.key)
             .facts([
@@ -247,6 +244,12 @@ fn page(path: &Path, found: &Sessions, sessions: &[Listed<'_>]) -> Result<Page, 
         page = page.section("Sessions that cannot be read").code(&found.bad.join("\n"));
     }
     Ok(page)
+}
+
+/// All transitions of a session.
+pub(crate) fn transition_figures(session: &Session) -> Result<Vec<Figure>, Failure> {
+    let transitions = session.transitions.iter().enumerate();
+    transitions.map(|(index, transition)| figure(session, index, transition)).collect()
 }
 
 /// A transition: both frames with their masks, the instruction and what was measured.

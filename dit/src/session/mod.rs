@@ -67,7 +67,7 @@ struct Shown {
 
 /// What a model knows of a session in one branch of the guidance.
 enum Branch {
-    Cached(block_causal::CachedBranch),
+    Cached(Box<block_causal::CachedBranch>),
     Whole { has_text: bool },
 }
 
@@ -108,9 +108,8 @@ impl<'m> Editor<'m> {
             )));
         }
         let branch = |has_text: bool| match network.config().attention {
-            AttentionKind::BlockCausal => Branch::Cached(block_causal::CachedBranch::new(
-                network.config().model.layers,
-                has_text,
+            AttentionKind::BlockCausal => Branch::Cached(Box::new(
+                block_causal::CachedBranch::new(network.config().model.layers, has_text),
             )),
             AttentionKind::Full => Branch::Whole { has_text },
         };

@@ -4,10 +4,10 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 
 /// Most words a vocabulary may hold.
-pub const MAX_WORDS: usize = 1 << 16;
+const MAX_WORDS: usize = 1 << 16;
 
 /// Most tokens of one text; longer texts are cut.
-pub const MAX_TOKENS: usize = 64;
+const MAX_TOKENS: usize = 64;
 
 /// Tokens that are no words. They come first in every vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,6 +47,8 @@ pub struct Run {
     held_out: Vec<Vec<Example>>,
     /// FLOP/s of the machine, measured at the start.
     peak: f64,
+    /// Step of the newest checkpoint of this process.
+    saved: Option<u64>,
 }
 
 /// What a run tells whoever watches it.
@@ -145,7 +147,18 @@ impl Run {
         let held_out = held_out(&config)?;
         watch::check_finite(config.run.check_finite);
         let peak = kernels::peak::flops();
-        Ok(Self { config, directory, trainer, loader, metrics, events, progress, held_out, peak })
+        Ok(Self {
+            config,
+            directory,
+            trainer,
+            loader,
+            metrics,
+            events,
+            progress,
+            held_out,
+            peak,
+            saved: None,
+        })
     }
 
     /// The run's configuration.
@@ -204,11 +217,14 @@ impl Run {
             self.metrics.append(&metrics)?;
             self.events.metrics(&metrics)?;
             on(Event::Step { metrics: &metrics, share: share.min(1.0) });
-            if is_due(step, self.config.run.checkpoint_every) {
-                if let Err(error) = self.save(on) {
-                    on(Event::NotSaved(&error));
-                }
+            if is_due(step, self.config.run.checkpoint_every)
+                && let Err(error) = self.save(on)
+            {
+                on(Event::NotSaved(&error));
             }
+        }
+        if self.saved == Some(self.progress.step) {
+            return Ok(());
         }
         self.save(on)
     }
@@ -293,6 +309,7 @@ impl Run {
             extra: &[(VOCABULARY, vocabulary.as_bytes())],
         };
         let path = Checkpoint::save(&self.directory, &snapshot)?;
+        self.saved = Some(self.progress.step);
         on(Event::Saved(&path));
         let retention = Retention {
             last: self.config.run.keep_last,
@@ -347,7 +364,7 @@ fn loader_config(config: &TrainConfig, part: Part) -> LoaderConfig {
 fn vocabulary(config: &TrainConfig) -> Result<Vocabulary> {
     let mut loader = config.data.loader(Part::HeldOut);
     loader.hold_out = config.data.hold_out(Part::Train);
-    let mut texts: Vec<String> = annotate::vocabulary().into_iter().map(Into::into).collect();
+    let mut texts: Vec<String> = annotate::vocabulary().into_iter().collect();
     for session in Loader::open(loader)?.take(VOCABULARY_SESSIONS) {
         texts.extend(session?.transitions.into_iter().map(|transition| transition.instruction));
     }

@@ -2,7 +2,7 @@
 //! one relaxed load a call while they are.
 
 use super::{Cost, Op};
-use crate::{Error, Result, Tensor};
+use crate::{Error, NotFinite, Result, Tensor};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -126,7 +126,8 @@ fn require_finite(
         }
         let dense = t.to_f32()?;
         let slice = dense.to_slice::<f32>()?;
-        let bad = |v: &f32| !v.is_finite() && !(op == "attention" && *v == f32::NEG_INFINITY);
+        let is_hidden = |v: f32| op == "attention" && v == f32::NEG_INFINITY;
+        let bad = |v: &f32| !v.is_finite() && !is_hidden(*v);
         Ok(slice.iter().position(bad).map(|at| (at, slice[at])))
     };
     let Some((at, value)) = first(result)? else { return Ok(()) };
@@ -135,5 +136,12 @@ fn require_finite(
         inputs_finite &= first(input)?.is_none();
     }
     let (shape, index) = (result.shape(), result.shape().unravel(at));
-    Err(Error::NotFinite { op, tensor: tensor.to_owned(), value, index, shape, inputs_finite })
+    Err(Error::NotFinite(Box::new(NotFinite {
+        op,
+        tensor: tensor.to_owned(),
+        value,
+        index,
+        shape,
+        inputs_finite,
+    })))
 }

@@ -82,7 +82,7 @@ impl Operation for QkNormRotary {
         let named = self.named(inputs);
         let width = self.heads * self.head_dim;
         let fail = |what: String| Err(Error::shape(Self::NAME, what));
-        if self.rotated % 2 != 0 || self.rotated > self.head_dim {
+        if !self.rotated.is_multiple_of(2) || self.rotated > self.head_dim {
             return fail(format!(
                 "{} rotated features of {}; expected an even number within",
                 self.rotated, self.head_dim
@@ -138,7 +138,7 @@ impl Operation for QkNormRotary {
         let mut inverse = Array::zeros([tokens, 2 * heads]);
         for s in &named.streams {
             for (n, to) in s.rows.indices().enumerate() {
-                for part in 0..3 {
+                for (part, result) in results.iter_mut().enumerate() {
                     for h in 0..heads {
                         let start = (part * heads + h) * dim;
                         let mut x = s.qkv.row(n)[start..start + dim].to_vec();
@@ -154,7 +154,7 @@ impl Operation for QkNormRotary {
                                 (x[2 * i], x[2 * i + 1]) = (a * cos - b * sin, b * cos + a * sin);
                             }
                         }
-                        results[part].row_mut(to)[h * dim..(h + 1) * dim].copy_from_slice(&x);
+                        result.row_mut(to)[h * dim..(h + 1) * dim].copy_from_slice(&x);
                     }
                 }
             }

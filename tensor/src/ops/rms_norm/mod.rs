@@ -120,15 +120,16 @@ impl Operation for RmsNorm {
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {
         let named = self.named(&inputs.iter().collect::<Vec<_>>());
         let (rows, cols) = (named.x.shape.rows(), named.x.shape.last_dim());
-        let groups: Vec<usize> = named.modulation.iter().flat_map(|m| m.groups.indices()).collect();
+        let modulation =
+            named.modulation.as_ref().map(|m| (m, m.groups.indices().collect::<Vec<_>>()));
         let mut y = named.x.clone();
         let mut inverse = Array::zeros([rows]);
-        for r in 0..rows {
+        for (r, inverse) in inverse.data.iter_mut().enumerate() {
             let mean = named.x.row(r).iter().map(|v| v * v).sum::<f64>() / cols.max(1) as f64;
-            inverse.data[r] = 1.0 / (mean + f64::from(self.epsilon)).sqrt();
+            *inverse = 1.0 / (mean + f64::from(self.epsilon)).sqrt();
             for (c, value) in y.row_mut(r).iter_mut().enumerate() {
-                *value *= inverse.data[r] * named.weight.map_or(1.0, |w| w.data[c]);
-                if let Some(m) = &named.modulation {
+                *value *= *inverse * named.weight.map_or(1.0, |w| w.data[c]);
+                if let Some((m, groups)) = &modulation {
                     *value *= m.scale.row(groups[r])[c] + m.scale_parameter.data[c];
                     *value += m.shift.row(groups[r])[c] + m.shift_parameter.data[c];
                 }
