@@ -3,7 +3,7 @@
 use super::background::Background;
 use super::bitmap::Bitmap;
 use super::config::BuiltinConfig;
-use super::event::{Event, Light, Scene, events, scene_colour};
+use super::event::{Event, Light, Scene, events, scene_colour, sort};
 use super::measure::{Camera, Measured};
 use super::parts::{Part, parts};
 use super::pieces::refine;
@@ -68,6 +68,7 @@ impl Analysis {
             }
             let mut events = events(&measured, &current, &next, &light);
             refine(&mut events, &mut current, &mut next, &measured, &regions);
+            sort(&mut events, &current, &next);
             let scope = if !current.is_empty() || !next.is_empty() {
                 Scope::Parts
             } else if events.is_empty() {

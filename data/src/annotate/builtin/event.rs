@@ -61,6 +61,8 @@ pub(crate) const RESIZED: f32 = 1.35;
 const RECOLOURED: f32 = 0.45;
 /// A recolouring stays in its place by this much.
 const IN_PLACE: f32 = 0.5;
+/// Importance of a change of which no more can be said than that it is one.
+pub(crate) const VAGUE: f32 = 0.5;
 /// Brightness counts from here, grey levels.
 pub(crate) const BRIGHTER: f32 = 8.0;
 /// Contrast counts beyond this factor.
@@ -111,6 +113,16 @@ impl Event {
     }
 }
 
+impl Event {
+    /// How much a part's event matters: by the part, and by how much there is to say. 0 for what
+    /// happens to no part.
+    pub(crate) fn importance(&self, current: &[Part], next: &[Part]) -> f32 {
+        let weight = |list: &[Part], at: Option<usize>| at.map_or(0.0, |at| list[at].weight);
+        let heavier = weight(current, self.current()).max(weight(next, self.next()));
+        if matches!(self, Self::Alter { .. }) { VAGUE * heavier } else { heavier }
+    }
+}
+
 impl Light {
     /// The change of light of a pair.
     pub(crate) fn of(pair: &Measured, light: &Exposure) -> Self {
@@ -143,41 +155,46 @@ impl Light {
     }
 }
 
-/// The events of a pair within one scene, the most important first: the camera, then the parts
-/// by weight, then the light.
+/// The events of a pair within one scene, not yet in order.
 pub(crate) fn events(
     pair: &Measured,
     current: &[Part],
     next: &[Part],
     light: &Light,
 ) -> Vec<Event> {
-    let mut weighted: Vec<(f32, Event)> = Vec::new();
+    let mut found = Vec::new();
+    match pair.camera {
+        Camera::Compensated(motion) => found.push(Event::Camera { motion, is_compensated: true }),
+        Camera::Travels(motion) => found.push(Event::Camera { motion, is_compensated: false }),
+        Camera::Still | Camera::Unknown => {}
+    }
     let matched = matches(current, next);
-    for &(i, j) in &matched {
-        let weight = current[i].weight.max(next[j].weight);
-        weighted.push((weight, changed(i, j, &current[i], &next[j])));
-    }
-    for (i, part) in current.iter().enumerate() {
-        if matched.iter().all(|m| m.0 != i) {
-            weighted.push((part.weight, Event::Remove { current: i }));
-        }
-    }
-    for (j, part) in next.iter().enumerate() {
-        if matched.iter().all(|m| m.1 != j) {
-            weighted.push((part.weight, Event::Add { next: j }));
-        }
-    }
-    weighted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let camera = match pair.camera {
-        Camera::Compensated(motion) => Some(Event::Camera { motion, is_compensated: true }),
-        Camera::Travels(motion) => Some(Event::Camera { motion, is_compensated: false }),
-        Camera::Still | Camera::Unknown => None,
+    found.extend(matched.iter().map(|&(i, j)| changed(i, j, &current[i], &next[j])));
+    let is_left = |i: &usize| matched.iter().all(|m| m.0 != *i);
+    found.extend((0..current.len()).filter(is_left).map(|current| Event::Remove { current }));
+    let is_left = |j: &usize| matched.iter().all(|m| m.1 != *j);
+    found.extend((0..next.len()).filter(is_left).map(|next| Event::Add { next }));
+    found.extend(light.is_notable().then_some(Event::Light(*light)));
+    found
+}
+
+/// Puts events in the order in which they are told: the scene and the camera, then the parts by
+/// importance, then the light.
+pub(crate) fn sort(events: &mut [Event], current: &[Part], next: &[Part]) {
+    let rank = |event: &Event| match event {
+        Event::Scene { .. } | Event::Camera { .. } => 0,
+        Event::Add { .. }
+        | Event::Remove { .. }
+        | Event::Move { .. }
+        | Event::Resize { .. }
+        | Event::Recolour { .. }
+        | Event::Alter { .. } => 1,
+        Event::Light(_) => 2,
     };
-    camera
-        .into_iter()
-        .chain(weighted.into_iter().map(|w| w.1))
-        .chain(light.is_notable().then_some(Event::Light(*light)))
-        .collect()
+    events.sort_by(|a, b| {
+        let importance = |event: &Event| event.importance(current, next);
+        rank(a).cmp(&rank(b)).then(importance(b).total_cmp(&importance(a)))
+    });
 }
 
 /// What happens to a part that both frames show.

@@ -4,7 +4,7 @@
 
 use super::bitmap::Bitmap;
 use super::colour::{Name, name_of};
-use super::event::Event;
+use super::event::{Event, VAGUE};
 use super::measure::Measured;
 use super::palette::Palette;
 use super::parts::{Part, parts};
@@ -54,9 +54,9 @@ pub(crate) fn refine(
         let after = search(&next[j], &pair.next, &pair.undone);
         let Some((mut a, mut b)) = farthest(before, after) else { continue };
         let shift = (b.anchor.0 - a.anchor.0, b.anchor.1 - a.anchor.1);
-        // The piece speaks for its part.
-        a.weight = current[i].weight;
-        b.weight = next[j].weight;
+        // The piece speaks for its part, which is a vague thing to say of all of it.
+        a.weight = VAGUE * current[i].weight;
+        b.weight = VAGUE * next[j].weight;
         let ratio = b.share / a.share;
         *event = Event::Move { current: current.len(), next: next.len(), shift, ratio };
         current.push(a);

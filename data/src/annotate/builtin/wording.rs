@@ -66,16 +66,12 @@ impl Wording {
         current: &[Part],
         next: &[Part],
     ) -> (String, usize) {
-        let weight = |event: &Event| {
-            let of = |list: &[Part], at: Option<usize>| at.map_or(0.0, |at| list[at].weight);
-            of(current, event.current()).max(of(next, event.next()))
-        };
-        let strongest = events.iter().map(weight).fold(0.0, f32::max);
+        let strongest = events.iter().map(|e| e.importance(current, next)).fold(0.0, f32::max);
         let mut text = String::new();
         let mut told = 0;
         for (salt, event) in events.iter().enumerate() {
             let is_part = event.current().or(event.next()).is_some();
-            if is_part && weight(event) < MINOR * strongest {
+            if is_part && event.importance(current, next) < MINOR * strongest {
                 continue;
             }
             let clause = self.clause(event, current, next, 10 * (salt + 1));
@@ -198,7 +194,7 @@ impl Wording {
 
 /// Most events that one sentence tells.
 const MOST_CLAUSES: usize = 3;
-/// Parts of less than this share of the weightiest part's weight are not told.
+/// Parts of less than this share of the highest importance are not told.
 const MINOR: f32 = 0.2;
 
 /// Replaces the amount and the space that an empty one leaves.
