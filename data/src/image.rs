@@ -14,7 +14,11 @@ pub struct Image {
 impl Image {
     /// A picture over existing bytes. `rgb.len()` must be `3 * width * height`.
     pub fn new(width: usize, height: usize, rgb: Vec<u8>) -> Self {
-        assert_eq!(rgb.len(), 3 * width * height, "image {width} x {height}: wrong number of bytes");
+        assert_eq!(
+            rgb.len(),
+            3 * width * height,
+            "image {width} x {height}: wrong number of bytes"
+        );
         Self { width, height, rgb }
     }
 

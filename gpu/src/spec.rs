@@ -61,7 +61,9 @@ mod tests {
 
     #[test]
     fn parses_what_it_prints() {
-        for spec in [DeviceSpec::Cpu, DeviceSpec::Cuda(0), DeviceSpec::Cuda(3), DeviceSpec::Emulated(1)] {
+        for spec in
+            [DeviceSpec::Cpu, DeviceSpec::Cuda(0), DeviceSpec::Cuda(3), DeviceSpec::Emulated(1)]
+        {
             assert_eq!(spec.to_string().parse(), Ok(spec));
         }
         assert_eq!("cuda".parse(), Ok(DeviceSpec::Cuda(0)));
