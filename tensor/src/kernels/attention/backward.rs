@@ -4,32 +4,19 @@
 //! and its share of the query gradients to the workspace, where a second pass adds the shares in the
 //! order of the chunks. Chunks depend on the shape alone, so the result does not depend on threads.
 
-use super::{
-    Group, QueryBlock, Rows, RowsMut, SERIAL_WORK, Shape, check_call, groups, pack, visible_pairs,
-};
+use super::ends::{Delta, Gather, Gradient};
+use super::plan::{GROUP, Plan, TILE, width};
+use super::{QueryBlock, Rows, RowsMut, SERIAL_WORK, Shape, check_call, pack, visible_pairs};
 use crate::kernels::disjoint::Disjoint;
 use crate::kernels::math::exp2;
 use crate::kernels::product::{
-    COLUMN_STEP, ColumnMajor, ROW_STEP, RowMajor, Size, Start, leading, product, strip_width,
+    ColumnMajor, ROW_STEP, RowMajor, Size, Start, leading, product, strip_width,
 };
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{Kernel, Lane, Simd};
-use crate::kernels::sweep::{Dot, fold};
 use rayon::prelude::*;
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
-
-/// Queries of a group.
-const GROUP: usize = 128;
-
-/// Keys of a tile.
-const TILE: usize = 128;
-
-/// Tasks that heads and chunks together should make: enough to keep a large machine busy.
-const TASKS: usize = 32;
-
-/// Fewest keys of a chunk where there are several.
-const CHUNK: usize = 256;
 
 /// Arguments of [`backward`].
 #[derive(Debug)]
@@ -144,129 +131,6 @@ pub fn backward(simd: Simd, args: Backward<'_>) {
         let (head, group) = (index / plan.groups.len(), index % plan.groups.len());
         simd.run(Gather { plan: &plan, head, group, shares, dq: &dq });
     });
-}
-
-/// Cuts of a call, a function of its shape and mask alone.
-struct Plan {
-    shape: Shape,
-    groups: Vec<Group>,
-    /// Chunks of keys, of `chunk` keys each but the last.
-    chunks: usize,
-    chunk: usize,
-    /// Where the share of (chunk, group) starts among those of a head; none where the group sees
-    /// nothing of the chunk.
-    shares: Vec<Option<usize>>,
-    /// Floats that the shares of one head take.
-    share_len: usize,
-}
-
-impl Plan {
-    fn new(shape: &Shape, blocks: &[QueryBlock]) -> Self {
-        let groups = groups(blocks, shape.queries, GROUP);
-        let wanted = TASKS.div_ceil(shape.heads.max(1)).min(shape.keys / CHUNK).max(1);
-        let chunk = shape.keys.div_ceil(wanted).next_multiple_of(TILE);
-        let chunks = shape.keys.div_ceil(chunk.max(1));
-        let mut share_len = 0;
-        let mut shares = Vec::with_capacity(chunks * groups.len());
-        for index in 0..chunks {
-            for group in &groups {
-                let keys = index * chunk..(index + 1) * chunk;
-                shares.push(group.span(keys).map(|_| {
-                    let start = share_len;
-                    share_len += group.queries.len().next_multiple_of(ROW_STEP) * width(shape);
-                    start
-                }));
-            }
-        }
-        Self { shape: *shape, groups, chunks, chunk, shares, share_len }
-    }
-
-    fn workspace(&self) -> usize {
-        self.shape.heads * (self.shape.queries + self.share_len)
-    }
-
-    /// Where in the workspace a share starts.
-    fn share(&self, head: usize, chunk: usize, group: usize) -> Option<usize> {
-        let start = self.shares[chunk * self.groups.len() + group]?;
-        Some(head * self.share_len + start)
-    }
-}
-
-/// Floats of a row of a share.
-fn width(shape: &Shape) -> usize {
-    shape.head_dim.next_multiple_of(COLUMN_STEP)
-}
-
-impl Group {
-    /// The visible keys within `keys`, as the two ranges cut to it.
-    fn visible(&self, keys: &Range<usize>) -> [Range<usize>; 2] {
-        self.keys.clone().map(|range| {
-            let start = range.start.clamp(keys.start, keys.end);
-            start..range.end.clamp(start, keys.end)
-        })
-    }
-
-    /// First to last visible key within `keys`, if there is any.
-    fn span(&self, keys: Range<usize>) -> Option<Range<usize>> {
-        let [first, second] = self.visible(&keys);
-        match (first.is_empty(), second.is_empty()) {
-            (true, true) => None,
-            (false, true) => Some(first),
-            (true, false) => Some(second),
-            (false, false) => Some(first.start..second.end),
-        }
-    }
-}
-
-/// A gradient that tasks write in parallel, each its own (token, head) rows.
-struct Gradient<'a> {
-    data: Disjoint<'a, f32>,
-    token_stride: usize,
-    head_stride: usize,
-}
-
-impl<'a> Gradient<'a> {
-    /// The caller has checked that rows do not overlap.
-    fn new(rows: RowsMut<'a>) -> Self {
-        let RowsMut { data, token_stride, head_stride } = rows;
-        Self { data: Disjoint::new(data), token_stride, head_stride }
-    }
-
-    /// # Safety
-    /// No other task may use this token in this head.
-    #[expect(clippy::mut_from_ref, reason = "each row is handed out once, as the caller promises")]
-    unsafe fn row(&self, token: usize, head: usize, head_dim: usize) -> &mut [f32] {
-        // SAFETY: rows do not overlap, and the caller promises that this one is used once.
-        unsafe { self.data.part(token * self.token_stride + head * self.head_stride, head_dim) }
-    }
-}
-
-/// delta = sum over features of o times its gradient, for some tokens in all heads.
-struct Delta<'a> {
-    shape: Shape,
-    tokens: Range<usize>,
-    o: Rows<'a>,
-    d_o: Rows<'a>,
-    delta: &'a Disjoint<'a, f32>,
-}
-
-impl Kernel for Delta<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lane>(self) {
-        let Shape { heads, head_dim, queries, .. } = self.shape;
-        for head in 0..heads {
-            let start = head * queries + self.tokens.start;
-            // SAFETY: tasks own disjoint ranges of tokens, in every head.
-            let places = unsafe { self.delta.part(start, self.tokens.len()) };
-            for (place, token) in places.iter_mut().zip(self.tokens.clone()) {
-                let o = self.o.row(token, head, head_dim);
-                let d_o = self.d_o.row(token, head, head_dim);
-                [*place] = fold::<L, _, 2, 1>(&Dot, [o, d_o]);
-            }
-        }
-    }
 }
 
 /// Leading dimensions of a task's scratch.
@@ -505,43 +369,6 @@ fn differentiate<L: Lane, const V: usize>(
                 let probability = exp2(L::load(p.add(at)) - lses[v]);
                 probability.store(p.add(at));
                 (probability * (L::load(ds.add(at)) - deltas[v])).store(ds.add(at));
-            }
-        }
-    }
-}
-
-/// Adds the shares of one group in one head.
-struct Gather<'a> {
-    plan: &'a Plan,
-    head: usize,
-    group: usize,
-    shares: &'a [f32],
-    dq: &'a Gradient<'a>,
-}
-
-impl Kernel for Gather<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lane>(self) {
-        let Plan { shape, groups, chunks, .. } = self.plan;
-        let width = width(shape);
-        for (i, token) in groups[self.group].queries.clone().enumerate() {
-            // SAFETY: groups share no query, so this task alone writes this row.
-            let row = unsafe { self.dq.row(token, self.head, shape.head_dim) };
-            let mut is_first = true;
-            for chunk in 0..*chunks {
-                let Some(place) = self.plan.share(self.head, chunk, self.group) else { continue };
-                let share = &self.shares[place + i * width..][..width];
-                for (to, from) in row.chunks_mut(L::WIDTH).zip(share.chunks(L::WIDTH)) {
-                    let from = L::read(from);
-                    let sum = if is_first { from } else { L::read_part(to) + from };
-                    sum.write_part(to);
-                }
-                is_first = false;
-            }
-            if is_first {
-                row.fill(0.0);
             }
         }
     }

@@ -6,9 +6,11 @@
 //! Hidden keys are never touched: a group of queries walks exactly the keys that its block sees.
 
 mod backward;
+mod ends;
 mod forward;
 mod mask;
 mod pack;
+mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +18,7 @@ pub use backward::{Backward, backward, backward_workspace};
 pub use forward::{Forward, forward};
 pub use mask::{MaskError, QueryBlock, check_blocks, visible_pairs};
 
-use std::ops::Range;
+use plan::{Group, groups};
 
 /// Largest width of a head.
 pub const MAX_HEAD_DIM: usize = 1024;
@@ -132,35 +134,4 @@ fn check_call(shape: &Shape, blocks: &[QueryBlock], lse: &[f32]) {
     if let Err(error) = check_blocks(blocks, queries, keys) {
         panic!("{error}");
     }
-}
-
-/// Queries of one block that are computed together.
-#[derive(Clone, Debug)]
-struct Group {
-    queries: Range<usize>,
-    /// Key ranges of the block, the lower one first.
-    keys: [Range<usize>; 2],
-}
-
-/// Cuts every block into groups of at most `limit` queries, of equal size where they can be. Queries
-/// between blocks are groups that see nothing.
-fn groups(blocks: &[QueryBlock], queries: usize, limit: usize) -> Vec<Group> {
-    let mut groups = Vec::new();
-    let mut cut = |rows: Range<usize>, keys: [Range<usize>; 2]| {
-        let count = rows.len().div_ceil(limit).max(1);
-        let size = rows.len().div_ceil(count).next_multiple_of(16).max(16);
-        for start in rows.clone().step_by(size) {
-            let queries = start..(start + size).min(rows.end);
-            groups.push(Group { queries, keys: keys.clone() });
-        }
-    };
-    let mut end = 0;
-    for block in blocks {
-        let rows = block.rows();
-        cut(end..rows.start, [0..0, 0..0]);
-        end = rows.end;
-        cut(rows, block.ranges());
-    }
-    cut(end..queries, [0..0, 0..0]);
-    groups
 }

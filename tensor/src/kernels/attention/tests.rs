@@ -3,6 +3,7 @@
 use super::*;
 use crate::kernels::simd::Simd;
 use proptest::prelude::*;
+use std::ops::Range;
 
 /// Where operands and results lie.
 #[derive(Clone, Copy, Debug)]
