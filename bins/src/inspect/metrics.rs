@@ -68,11 +68,7 @@ pub(super) fn blocks(page: Page, steps: &[StepMetrics]) -> Page {
     let speed = course(steps, "Speed", Axis::linear("sessions per second"), |step| {
         step.sessions_per_second
     });
-    page.plot(&losses(steps))
-        .plot(&gradient)
-        .plot(&rate)
-        .plot(&speed)
-        .table(&table(&courses(steps)))
+    page.plot(&losses(steps)).plots([&gradient, &rate, &speed]).table(&table(&courses(steps)))
 }
 
 /// Five digits, in powers of ten where that is shorter.

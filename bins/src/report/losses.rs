@@ -4,9 +4,13 @@ use super::{Axis, Curve, Plot};
 use std::collections::BTreeMap;
 use vincie_dit::train::metrics::StepMetrics;
 
+/// Tasks in the order of the legend: their names in metrics, and in words.
+const TASKS: [(&str, &str); 3] =
+    [("NIP", "next image"), ("CSP", "current mask"), ("NSP", "next mask")];
+
 /// The loss of each task over the steps, with what evaluations on held-out sessions found as dots.
 pub(crate) fn losses(steps: &[StepMetrics]) -> Plot {
-    let mut curves: BTreeMap<&str, Curve> = BTreeMap::new();
+    let mut curves: BTreeMap<(usize, &str), Curve> = BTreeMap::new();
     for step in steps {
         let at = step.step as f64;
         for (task, &loss) in &step.losses {
@@ -37,8 +41,13 @@ pub(crate) fn course(
     Plot { title: title.to_owned(), x: Axis::linear("step"), y, curves: vec![curve] }
 }
 
-fn curve<'m, 's>(curves: &'m mut BTreeMap<&'s str, Curve>, task: &'s str) -> &'m mut Curve {
-    curves.entry(task).or_insert_with(|| Curve::new(task, Vec::new()))
+fn curve<'m, 's>(
+    curves: &'m mut BTreeMap<(usize, &'s str), Curve>,
+    task: &'s str,
+) -> &'m mut Curve {
+    let place = TASKS.iter().position(|(name, _)| *name == task).unwrap_or(TASKS.len());
+    let name = TASKS.get(place).map_or(task, |(_, words)| words);
+    curves.entry((place, task)).or_insert_with(|| Curve::new(name, Vec::new()))
 }
 
 #[cfg(test)]
@@ -61,9 +70,9 @@ mod tests {
         ];
         let plot = losses(&steps);
         let names: Vec<&str> = plot.curves.iter().map(|curve| curve.name.as_str()).collect();
-        assert_eq!(names, ["CSP", "NIP"]);
-        assert_eq!(plot.curves[1].points, [[1.0, 2.0], [2.0, 1.0]]);
-        assert_eq!(plot.curves[1].held_out, [[2.0, 4.0]]);
-        assert!(losses(&[]).to_string().contains("Nothing to show"));
+        assert_eq!(names, ["next image", "current mask"]);
+        assert_eq!(plot.curves[0].points, [[1.0, 2.0], [2.0, 1.0]]);
+        assert_eq!(plot.curves[0].held_out, [[2.0, 4.0]]);
+        assert!(losses(&[]).large().to_string().contains("Nothing to show"));
     }
 }

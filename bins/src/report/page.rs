@@ -91,7 +91,17 @@ impl Page {
 
     /// Curves.
     pub(crate) fn plot(mut self, plot: &Plot) -> Self {
-        self.push(format_args!("{plot}"));
+        self.push(format_args!("{}", plot.large()));
+        self
+    }
+
+    /// Small plots side by side, as many a row as fit.
+    pub(crate) fn plots<'p>(mut self, plots: impl IntoIterator<Item = &'p Plot>) -> Self {
+        self.push(format_args!("<div class=\"plots\">\n"));
+        for plot in plots {
+            self.push(format_args!("{}", plot.small()));
+        }
+        self.push(format_args!("</div>\n"));
         self
     }
 

@@ -1,13 +1,17 @@
 //! Curves over a common axis, as SVG that takes the page's text colour.
 
 use super::escape::Escaped;
+use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 use std::fmt;
 use std::ops::Range;
 
-/// Size of the drawing, in units that the page scales.
-const SIZE: (u32, u32) = (760, 360);
+/// Size of a plot over most of the page, in pixels where the page does not scale it.
+const LARGE: (u32, u32) = (800, 380);
+
+/// Size of one of several plots side by side.
+const SMALL: (u32, u32) = (380, 250);
 
 /// Points that a curve is drawn with at most: more would not be seen.
 const MAX_POINTS: usize = 500;
@@ -93,47 +97,72 @@ impl Curve {
     }
 }
 
-impl fmt::Display for Plot {
-    /// An HTML figure. Without any point that the axes can show, it says so in words.
+/// A plot in a size; displays as an HTML figure. Without any point that the axes can show, it says
+/// so in words.
+pub(super) struct Drawing<'p> {
+    plot: &'p Plot,
+    size: (u32, u32),
+}
+
+impl fmt::Display for Drawing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plot = self.plot;
         write!(f, "<figure class=\"plot\">")?;
-        if !self.title.is_empty() {
-            write!(f, "<h3>{}</h3>", Escaped(&self.title))?;
+        if !plot.title.is_empty() {
+            write!(f, "<h3>{}</h3>", Escaped(&plot.title))?;
         }
-        let shown = self.shown();
-        let Some((x, y)) = ranges(&shown, &self.x, &self.y) else {
+        let shown = plot.shown();
+        let Some((x, y)) = ranges(&shown, &plot.x, &plot.y) else {
             return writeln!(f, "<figcaption>Nothing to show yet.</figcaption></figure>");
         };
-        let svg = match (self.x.scale, self.y.scale) {
+        let log = |range: Range<f64>| {
+            let ticks = log_ticks(&range);
+            range.log_scale().with_key_points(ticks)
+        };
+        let svg = match (plot.x.scale, plot.y.scale) {
             (Scale::Linear, Scale::Linear) => self.svg(&shown, x, y),
-            (Scale::Linear, Scale::Log) => self.svg(&shown, x, y.log_scale()),
-            (Scale::Log, Scale::Linear) => self.svg(&shown, x.log_scale(), y),
-            (Scale::Log, Scale::Log) => self.svg(&shown, x.log_scale(), y.log_scale()),
+            (Scale::Linear, Scale::Log) => self.svg(&shown, x, log(y)),
+            (Scale::Log, Scale::Linear) => self.svg(&shown, log(x), y),
+            (Scale::Log, Scale::Log) => self.svg(&shown, log(x), log(y)),
         };
         match svg {
             Ok(svg) => write!(f, "{svg}")?,
             Err(what) => write!(f, "<p>Not drawn: {}</p>", Escaped(&what))?,
         }
-        write!(f, "<figcaption>")?;
-        for (curve, colour) in self.curves.iter().zip(COLOURS.iter().cycle()) {
-            let RGBColor(r, g, b) = colour;
-            let (class, name) = match curve.points.is_empty() {
-                true => ("dot", Escaped(&curve.name)),
-                false => ("key", Escaped(&curve.name)),
-            };
-            write!(
-                f,
-                "<span><i class=\"{class}\" style=\"border-color:rgb({r},{g},{b})\"></i>{name}</span>"
-            )?;
-        }
-        if self.curves.iter().any(|c| !c.points.is_empty() && !c.held_out.is_empty()) {
-            write!(f, "<span><i class=\"dot\"></i>held out</span>")?;
-        }
-        writeln!(f, "</figcaption></figure>")
+        plot.legend(f)?;
+        writeln!(f, "</figure>")
     }
 }
 
 impl Plot {
+    /// To be put over most of the page's width.
+    pub(super) fn large(&self) -> Drawing<'_> {
+        Drawing { plot: self, size: LARGE }
+    }
+
+    /// To be put beside others.
+    pub(super) fn small(&self) -> Drawing<'_> {
+        Drawing { plot: self, size: SMALL }
+    }
+
+    /// Which colour is which curve; nothing where the axis says it already.
+    fn legend(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_held_out = self.curves.iter().any(|curve| !curve.held_out.is_empty());
+        if !has_held_out && matches!(&self.curves[..], [curve] if curve.name == self.y.label) {
+            return Ok(());
+        }
+        write!(f, "<figcaption>")?;
+        for (curve, RGBColor(r, g, b)) in self.curves.iter().zip(COLOURS.iter().cycle()) {
+            let class = if curve.points.is_empty() { "dot" } else { "key" };
+            write!(f, "<span><i class=\"{class}\" style=\"border-color:rgb({r},{g},{b})\"></i>")?;
+            write!(f, "{}</span>", Escaped(&curve.name))?;
+        }
+        if self.curves.iter().any(|c| !c.points.is_empty() && !c.held_out.is_empty()) {
+            write!(f, "<span><i class=\"dot\"></i>held out</span>")?;
+        }
+        write!(f, "</figcaption>")
+    }
+
     /// The curves without what the axes cannot show.
     fn shown(&self) -> Vec<Curve> {
         let keep = |points: &[[f64; 2]]| -> Vec<[f64; 2]> {
@@ -147,7 +176,9 @@ impl Plot {
         };
         self.curves.iter().map(shown).collect()
     }
+}
 
+impl Drawing<'_> {
     fn svg<X, Y>(&self, shown: &[Curve], x: X, y: Y) -> Result<String, String>
     where
         X: AsRangedCoord<Value = f64>,
@@ -174,18 +205,19 @@ impl Plot {
         X::CoordDescType: ValueFormatter<f64>,
         Y::CoordDescType: ValueFormatter<f64>,
     {
-        let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(svg, self.size).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(8)
+            .margin_right(28)
             .x_label_area_size(44)
             .y_label_area_size(64)
             .build_cartesian_2d(x, y)?;
         let text = ("sans-serif", 13).into_font().color(&INK);
         chart
             .configure_mesh()
-            .x_desc(&self.x.label)
-            .y_desc(&self.y.label)
-            .x_labels(8)
+            .x_desc(&self.plot.x.label)
+            .y_desc(&self.plot.y.label)
+            .x_labels(self.size.0 as usize / 95)
             .y_labels(6)
             .x_label_formatter(&|value| number(*value))
             .y_label_formatter(&|value| number(*value))
@@ -270,6 +302,28 @@ fn ranges(curves: &[Curve], x: &Axis, y: &Axis) -> Option<(Range<f64>, Range<f64
     Some((range(0, x.scale, 0.0)?, range(1, y.scale, 0.05)?))
 }
 
+/// Where a logarithmic axis has labels: at powers of ten, and between them where there are few.
+fn log_ticks(range: &Range<f64>) -> Vec<f64> {
+    const FEWEST: usize = 4;
+    const MOST: usize = 8;
+    let decades = (range.start.log10().floor() as i32)..=(range.end.log10().ceil() as i32);
+    for mantissas in [&[1.0][..], &[1.0, 2.0, 5.0], &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]] {
+        let all = decades.clone().flat_map(|d| mantissas.iter().map(move |m| m * 10f64.powi(d)));
+        let ticks: Vec<f64> = all.filter(|tick| range.contains(tick)).collect();
+        if ticks.len() >= FEWEST {
+            let stride = ticks.len().div_ceil(MOST);
+            return ticks.into_iter().step_by(stride).collect();
+        }
+    }
+    // So short an axis is nearly linear.
+    let rough = (range.end - range.start) / FEWEST as f64;
+    let unit = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0].map(|m| m * unit).into_iter().rfind(|&s| s <= rough).unwrap_or(unit);
+    let first = (range.start / step).ceil();
+    let ticks = (0..=2 * MOST).map(|tick| (first + tick as f64) * step);
+    ticks.take_while(|tick| *tick < range.end).collect()
+}
+
 /// A label on an axis: plain where that is short.
 fn number(value: f64) -> String {
     let size = value.abs();
@@ -286,7 +340,9 @@ mod tests {
 
     fn plot(scale: Scale, curves: Vec<Curve>) -> String {
         let axis = |label: &str| Axis { label: label.to_owned(), scale };
-        Plot { title: "t".to_owned(), x: axis("step"), y: axis("<loss>"), curves }.to_string()
+        Plot { title: "t".to_owned(), x: axis("step"), y: axis("<loss>"), curves }
+            .large()
+            .to_string()
     }
 
     #[test]
@@ -315,6 +371,17 @@ mod tests {
         assert!(raw.len() <= 2 * MAX_POINTS && smooth.len() <= MAX_POINTS);
         assert!(raw.contains(&(77_777.0, 9.0)));
         assert!(raw.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+    }
+
+    #[test]
+    fn logarithmic_axes_always_have_labels() {
+        assert_eq!(log_ticks(&(0.5..20_000.0)), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
+        assert_eq!(log_ticks(&(0.3..12.0)), [0.5, 1.0, 2.0, 5.0, 10.0]);
+        for range in [1e-300..1e300, 0.123..0.124, 1.0..1.000_001, 0.2..0.9, 3.0..1e4] {
+            let ticks = log_ticks(&range);
+            assert!((3..=17).contains(&ticks.len()), "{range:?}: {ticks:?}");
+            assert!(ticks.iter().all(|tick| range.contains(tick)), "{range:?}: {ticks:?}");
+        }
     }
 
     #[test]
