@@ -14,6 +14,8 @@ mod run;
 mod schema;
 mod tasks;
 #[cfg(test)]
+mod template_tests;
+#[cfg(test)]
 mod tests;
 
 pub use data::{DataSection, SplitBy};
