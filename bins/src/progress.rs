@@ -2,7 +2,8 @@
 //! nothing for a quiet run.
 
 use crate::console::printable;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -103,12 +104,16 @@ fn update(lines: &Mutex<Lines>, change: impl FnOnce(&mut Lines)) {
 fn bar(what: String, unit: &'static str, total: Option<u64>) -> ProgressBar {
     let template = match total {
         Some(_) => format!(
-            "{{prefix}} [{{bar:32}}] {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left {{msg}}"
+            "{{prefix}} [{{bar:32}}] {{pos}}/{{len}} {unit}, {{rate}}/s, {{eta}} left {{msg}}"
         ),
-        None => format!("{{spinner}} {{prefix}} {{pos}} {unit}, {{per_sec}} {{msg}}"),
+        None => format!("{{spinner}} {{prefix}} {{pos}} {unit}, {{rate}}/s {{msg}}"),
     };
     let style = ProgressStyle::with_template(&template)
         .expect("the template is fixed text with known keys")
+        .with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
+            // Text that a terminal does not take is no reason to fail.
+            let _ = to.write_str(&significant(state.per_sec()));
+        })
         .progress_chars("=> ");
     let bar = match total {
         Some(total) => ProgressBar::new(total),

@@ -5,7 +5,8 @@ use std::io::pipe;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const COMMANDS: [&str; 6] = ["annotate", "train", "edit", "inspect", "verify", "doctor"];
+const COMMANDS: [&str; 7] =
+    ["quickstart", "annotate", "train", "edit", "inspect", "verify", "doctor"];
 
 #[test]
 fn wrong_usage_is_one_line_and_exit_code_2() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use vincie_tensor::kernels::Simd;
 
 /// Longest wait for a program's answer.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -19,7 +20,7 @@ pub(super) struct Processor {
     model: String,
     /// Threads that this process may run at a time.
     threads: usize,
-    /// Best instruction set that the kernels use.
+    /// Instruction set that the kernels use.
     level: &'static str,
     /// Instruction sets that matter here and that the processor has.
     features: Vec<&'static str>,
@@ -27,17 +28,9 @@ pub(super) struct Processor {
 
 impl Processor {
     pub(super) fn look() -> Self {
-        let features = features();
-        let has = |names: &[&str]| names.iter().all(|name| features.contains(name));
-        let level = if has(&["avx512f", "avx512vl", "avx512bw", "avx512dq"]) {
-            "avx512"
-        } else if has(&["avx2", "fma"]) {
-            "avx2"
-        } else {
-            "portable"
-        };
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        Self { model: model(), threads, level, features }
+        let level = Simd::detect().level().name();
+        Self { model: model(), threads, level, features: features() }
     }
 
     /// The level and the features behind it.
