@@ -5,9 +5,15 @@ use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Marks a folder that somebody is filling, by the lock they hold on it.
 const LOCK_FILE: &str = ".lock";
+
+/// How long to wait for another run to let go: one that was killed a moment ago takes some time
+/// to end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes a whole file. One that exists is replaced in one step; after a failure it is untouched
 /// and nothing is left behind.
@@ -94,9 +100,15 @@ impl Drop for Folder {
 }
 
 fn remove_leftover(partial: &Path) -> Result<(), Failure> {
-    let is_held = File::open(partial.join(LOCK_FILE))
-        .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
-    if is_held {
+    let is_held = || {
+        File::open(partial.join(LOCK_FILE))
+            .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+    };
+    let start = Instant::now();
+    while is_held() && start.elapsed() < PATIENCE {
+        thread::sleep(PATIENCE / 50);
+    }
+    if is_held() {
         return Err(Failure::new(format!(
             "{}: another run is filling this folder; wait for it or name another",
             partial.display()

@@ -148,6 +148,28 @@ fn what_a_killed_run_left_is_no_obstacle() {
 }
 
 #[test]
+fn a_run_that_is_killed_leaves_nothing_under_the_name() {
+    let scratch = with_video();
+    let clip = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../data/clips/parking_cars.avi");
+    let clip = clip.to_string_lossy();
+    let mut command = scratch.command(["annotate", &clip, "--out", "out", "--quiet"]);
+    let mut run = command.spawn().expect("the program can be started");
+    let partial = scratch.path().join(".out.partial");
+    while !partial.exists() {
+        assert!(run.try_wait().expect("can be asked").is_none(), "it ended before it was killed");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    run.kill().expect("can be killed");
+    // The next run may start while the killed one is still ending.
+    scratch.run(["annotate", "square.y4m", "--out", "out"]).passed();
+    run.wait().expect("has ended");
+    let shown = scratch.run(["inspect", "out", "--json"]).json();
+    let sources: Vec<_> = shown["sessions"].as_array().into_iter().flatten().collect();
+    assert!(sources.iter().all(|session| session["source"]["name"] == "square.y4m"), "{shown}");
+    assert!(!scratch.names().iter().any(|name| name.contains("partial")));
+}
+
+#[test]
 fn videos_of_one_name_do_not_share_keys() {
     let scratch = with_video();
     scratch.file("other/square.y4m", video());

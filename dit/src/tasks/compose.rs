@@ -190,7 +190,7 @@ mod tests {
         Session {
             key: "s".into(),
             frames: (0..frames).map(frame).collect(),
-            transitions: (1..frames).map(transition).collect(),
+            transitions: (0..frames - 1).map(transition).collect(),
             source: Source::default(),
         }
     }

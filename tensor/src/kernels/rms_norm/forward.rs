@@ -4,7 +4,7 @@ use super::Norm;
 use crate::kernels::disjoint::Disjoint;
 use crate::kernels::runs::for_each;
 use crate::kernels::scratch::with_scratch;
-use crate::kernels::simd::{Kernel, Lane, Simd};
+use crate::kernels::simd::{Kernel, Lane, Simd, prefetch_all};
 use crate::kernels::sweep::{Function, Squares, fold, sweep};
 
 /// Computes y, like x, and the factor of each row, `inverse_rms` \[rows\].
@@ -44,14 +44,16 @@ impl Kernel for ForwardRun<'_> {
 
     #[inline(always)]
     fn run<L: Lane>(self) {
-        let Self { norm, group, x, y, inverse_rms, scratch } = self;
+        let Self { norm, group, x: x_all, y, inverse_rms, scratch } = self;
         let cols = norm.cols;
         let (factor, shift) = scratch.split_at_mut(cols);
         norm.coefficients(group, factor, shift);
         for (i, inverse) in inverse_rms.iter_mut().enumerate() {
-            let (x, y) = (&x[i * cols..][..cols], &mut y[i * cols..][..cols]);
+            let (x, y) = (&x_all[i * cols..][..cols], &mut y[i * cols..][..cols]);
             let [sum] = fold::<L, _, 1, 1>(&Squares, [x]);
             *inverse = 1.0 / (sum / cols as f32 + norm.epsilon).sqrt();
+            // The sum of the next row would wait for memory; asked for now, it arrives meanwhile.
+            prefetch_all(x_all.get((i + 1) * cols..(i + 2) * cols).unwrap_or_default());
             let scale = Normalise { inverse: *inverse };
             if norm.modulation.is_some() {
                 sweep::<L, _, 3, 1>(&scale, [x, factor, shift], [y]);

@@ -124,6 +124,15 @@ pub(crate) fn prefetch(place: *const f32) {
     let _ = place;
 }
 
+/// Asks for all lines of a slice.
+#[inline(always)]
+pub(crate) fn prefetch_all(slice: &[f32]) {
+    const LINE: usize = 16;
+    for line in slice.chunks(LINE) {
+        prefetch(line.as_ptr());
+    }
+}
+
 /// Side of the block that [`transpose_block`] moves.
 pub(crate) const BLOCK: usize = 4;
 
