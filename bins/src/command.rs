@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::{annotate, doctor, edit, inspect, quickstart, train, verify};
+use crate::{annotate, bench, doctor, edit, inspect, quickstart, train, verify};
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
 
@@ -47,6 +47,7 @@ enum Command {
     Edit(edit::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
+    Bench(bench::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -67,6 +68,7 @@ impl CommandLine {
             Command::Edit(arguments) => edit::run(arguments, &console),
             Command::Inspect(arguments) => inspect::run(arguments, &console),
             Command::Verify(arguments) => verify::run(arguments, &console),
+            Command::Bench(arguments) => bench::run(arguments, &console),
             Command::Doctor(arguments) => doctor::run(arguments, &console),
         }
     }

@@ -68,6 +68,12 @@ impl From<vincie_data::Error> for Failure {
     }
 }
 
+impl From<vincie_tensor::Error> for Failure {
+    fn from(error: vincie_tensor::Error) -> Self {
+        Self::new(error)
+    }
+}
+
 impl From<vincie_dit::Error> for Failure {
     fn from(error: vincie_dit::Error) -> Self {
         Self::new(error)

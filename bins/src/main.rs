@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod annotate;
+mod bench;
 mod command;
 mod console;
 mod device;

@@ -6,7 +6,7 @@
 
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a line: the unit of allocation and the alignment of every buffer.
 pub const LINE: usize = 64;
@@ -42,22 +42,25 @@ pub struct Statistics {
     pub limit: usize,
 }
 
+/// Blocks of one size that nobody uses, and the takes that found one.
+struct Shelf {
+    blocks: Vec<Vec<Line>>,
+    hits: usize,
+}
+
+/// What a take and a give count apart from the shelf's own lock is one number: tiny ops feel more.
 struct Pool {
-    free: [Mutex<Vec<Vec<Line>>>; CLASSES],
+    shelves: [Mutex<Shelf>; CLASSES],
     live: AtomicUsize,
     peak: AtomicUsize,
-    cached: AtomicUsize,
-    hits: AtomicUsize,
     misses: AtomicUsize,
     limit: AtomicUsize,
 }
 
 static POOL: Pool = Pool {
-    free: [const { Mutex::new(Vec::new()) }; CLASSES],
+    shelves: [const { Mutex::new(Shelf { blocks: Vec::new(), hits: 0 }) }; CLASSES],
     live: AtomicUsize::new(0),
     peak: AtomicUsize::new(0),
-    cached: AtomicUsize::new(0),
-    hits: AtomicUsize::new(0),
     misses: AtomicUsize::new(0),
     limit: AtomicUsize::new(usize::MAX),
 };
@@ -74,17 +77,31 @@ fn class(lines: usize) -> (usize, usize) {
     ((octave - 1) * STEPS + above - 1, (1 << octave) + above * step)
 }
 
+impl Pool {
+    fn shelf(&self, class: usize) -> MutexGuard<'_, Shelf> {
+        self.shelves[class].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    fn take(&mut self) -> Option<Vec<Line>> {
+        let block = self.blocks.pop()?;
+        self.hits += 1;
+        Some(block)
+    }
+
+    fn bytes(&self) -> usize {
+        self.blocks.first().map_or(0, |block| self.blocks.len() * block.len() * LINE)
+    }
+}
+
 /// Takes a block of at least `bytes` bytes. Its contents are whatever its last user left.
 pub(crate) fn take(bytes: usize) -> Result<Vec<Line>> {
     let (class, lines) = class(bytes.div_ceil(LINE));
     let size = lines * LINE;
-    let block = POOL.free[class].lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let block = POOL.shelf(class).take();
     let block = match block {
-        Some(block) => {
-            POOL.cached.fetch_sub(size, Relaxed);
-            POOL.hits.fetch_add(1, Relaxed);
-            block
-        }
+        Some(block) => block,
         None => {
             make_room(size)?;
             POOL.misses.fetch_add(1, Relaxed);
@@ -102,9 +119,8 @@ pub(crate) fn take(bytes: usize) -> Result<Vec<Line>> {
 pub(crate) fn give(block: Vec<Line>) {
     let size = block.len() * LINE;
     POOL.live.fetch_sub(size, Relaxed);
-    POOL.cached.fetch_add(size, Relaxed);
     let (class, _) = class(block.len());
-    POOL.free[class].lock().unwrap_or_else(PoisonError::into_inner).push(block);
+    POOL.shelf(class).blocks.push(block);
 }
 
 /// Frees cached blocks where the limit asks for it.
@@ -114,8 +130,8 @@ fn make_room(size: usize) -> Result<()> {
         return Ok(());
     }
     let fits = || {
-        let held = POOL.live.load(Relaxed) + POOL.cached.load(Relaxed);
-        held.saturating_add(size) <= limit
+        let Statistics { live, cached, .. } = statistics();
+        live.saturating_add(cached).saturating_add(size) <= limit
     };
     if !fits() {
         trim();
@@ -129,10 +145,8 @@ fn make_room(size: usize) -> Result<()> {
 
 /// Returns every cached block to the system.
 pub fn trim() {
-    for list in &POOL.free {
-        let blocks = std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner));
-        let bytes: usize = blocks.iter().map(|block| block.len() * LINE).sum();
-        POOL.cached.fetch_sub(bytes, Relaxed);
+    for class in 0..CLASSES {
+        POOL.shelf(class).blocks = Vec::new();
     }
 }
 
@@ -148,11 +162,17 @@ pub fn reset_peak() {
 
 /// The counters as they stand.
 pub fn statistics() -> Statistics {
+    let (mut cached, mut hits) = (0, 0);
+    for class in 0..CLASSES {
+        let shelf = POOL.shelf(class);
+        cached += shelf.bytes();
+        hits += shelf.hits;
+    }
     Statistics {
         live: POOL.live.load(Relaxed),
         peak: POOL.peak.load(Relaxed),
-        cached: POOL.cached.load(Relaxed),
-        hits: POOL.hits.load(Relaxed),
+        cached,
+        hits,
         misses: POOL.misses.load(Relaxed),
         limit: POOL.limit.load(Relaxed),
     }

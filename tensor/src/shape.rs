@@ -7,10 +7,11 @@ use std::ops::Deref;
 pub const MAX_RANK: usize = 6;
 
 /// Sizes of a tensor's axes, outermost first. Rank 0 is a scalar with one element.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Eq)]
 pub struct Shape {
+    /// Those past the rank are 0.
     dims: [usize; MAX_RANK],
-    rank: u8,
+    rank: usize,
 }
 
 impl Shape {
@@ -19,12 +20,12 @@ impl Shape {
         assert!(dims.len() <= MAX_RANK, "shape {dims:?} has more than {MAX_RANK} axes");
         let mut all = [0; MAX_RANK];
         all[..dims.len()].copy_from_slice(dims);
-        Self { dims: all, rank: dims.len() as u8 }
+        Self { dims: all, rank: dims.len() }
     }
 
     /// Number of axes.
     pub fn rank(&self) -> usize {
-        self.rank as usize
+        self.rank
     }
 
     /// Number of elements; 1 for a scalar.
@@ -91,11 +92,19 @@ impl Shape {
     }
 }
 
+impl PartialEq for Shape {
+    /// A loop over a few numbers beats a call that compares memory: every op compares shapes.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.rank == other.rank && (0..self.rank).all(|axis| self.dims[axis] == other.dims[axis])
+    }
+}
+
 impl Deref for Shape {
     type Target = [usize];
 
     fn deref(&self) -> &[usize] {
-        &self.dims[..self.rank as usize]
+        &self.dims[..self.rank]
     }
 }
 
@@ -127,7 +136,7 @@ impl fmt::Debug for Shape {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Strides {
     steps: [usize; MAX_RANK],
-    rank: u8,
+    rank: usize,
 }
 
 impl Strides {
@@ -135,7 +144,7 @@ impl Strides {
     pub fn new(steps: &[usize]) -> Self {
         let mut all = [0; MAX_RANK];
         all[..steps.len()].copy_from_slice(steps);
-        Self { steps: all, rank: steps.len() as u8 }
+        Self { steps: all, rank: steps.len() }
     }
 }
 
@@ -143,7 +152,7 @@ impl Deref for Strides {
     type Target = [usize];
 
     fn deref(&self) -> &[usize] {
-        &self.steps[..self.rank as usize]
+        &self.steps[..self.rank]
     }
 }
 

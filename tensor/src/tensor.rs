@@ -304,6 +304,11 @@ impl Tensor {
         }
     }
 
+    /// [`Self::to_dtype`] of a tensor that is not needed any more.
+    pub(crate) fn into_dtype(self, dtype: DType) -> Result<Self> {
+        if self.dtype == dtype { Ok(self) } else { self.to_dtype(dtype) }
+    }
+
     fn convert<A: Element, B: Element>(&self, convert: impl Fn(A) -> B) -> Result<Self> {
         Self::build(self.shape, |all: &mut [B]| {
             let mut at = 0;

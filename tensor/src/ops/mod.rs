@@ -24,6 +24,7 @@ pub mod watch;
 
 use crate::reference::Array;
 use crate::{DType, Error, Result, Shape, Tensor};
+use std::borrow::Cow;
 
 pub use attention::{Attention, AttentionMask, QueryBlock};
 pub use binary::Binary;
@@ -226,17 +227,19 @@ fn indices(
 }
 
 /// Index inputs as the kernels take them. They passed [`indices`], so none is negative.
-fn as_indices(input: &Tensor) -> Result<std::borrow::Cow<'_, [u32]>> {
-    use std::borrow::Cow::{Borrowed, Owned};
+fn as_indices(input: &Tensor) -> Result<Cow<'_, [u32]>> {
     Ok(match input.to_slice::<i32>()? {
-        Borrowed(all) => Borrowed(bytemuck::cast_slice(all)),
-        Owned(all) => Owned(all.into_iter().map(|index| index as u32).collect()),
+        Cow::Borrowed(all) => Cow::Borrowed(bytemuck::cast_slice(all)),
+        Cow::Owned(all) => Cow::Owned(all.into_iter().map(|index| index as u32).collect()),
     })
 }
 
-/// An input as contiguous f32: shared where it is so already, else converted.
-fn dense(input: &Tensor) -> Result<Tensor> {
-    input.to_f32()?.contiguous()
+/// An input as contiguous f32: itself where it is so already, else converted.
+fn dense(input: &Tensor) -> Result<Cow<'_, Tensor>> {
+    if input.dtype() == DType::F32 && input.is_contiguous() {
+        return Ok(Cow::Borrowed(input));
+    }
+    Ok(Cow::Owned(input.to_f32()?.contiguous()?))
 }
 
 /// Slice of a tensor made by [`dense`].

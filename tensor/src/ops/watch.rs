@@ -3,6 +3,7 @@
 
 use super::{Cost, Op};
 use crate::{Error, NotFinite, Result, Tensor};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,11 @@ const PROFILE: u8 = 2;
 
 static WATCHES: AtomicU8 = AtomicU8::new(0);
 static TOTALS: Mutex<BTreeMap<&'static str, Total>> = Mutex::new(BTreeMap::new());
+
+thread_local! {
+    /// The gradient that this thread is computing: ops called on its behalf count as part of it.
+    static GRADIENT: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
 
 /// What one op did while the profile was on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,7 +46,7 @@ pub fn profile(on: bool) {
 }
 
 /// Totals per op name since the profile was turned on, forward calls and gradients apart
-/// (gradients carry the suffix ` backward`).
+/// (gradients carry the suffix ` backward`, and hold the arithmetic of the ops they call).
 pub fn totals() -> BTreeMap<&'static str, Total> {
     TOTALS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -66,7 +72,14 @@ pub(super) fn observe(
     let begin = Instant::now();
     let results = compute()?;
     if watches & PROFILE != 0 {
-        add(op.name(), begin.elapsed(), op.cost(inputs)?);
+        let cost = op.cost(inputs)?;
+        match GRADIENT.get() {
+            None => add(op.name(), Total { calls: 1, time: begin.elapsed(), cost }),
+            Some(gradient) => {
+                let flops = Cost { bytes: 0, ..cost };
+                add(gradient, Total { cost: flops, ..Total::default() });
+            }
+        }
     }
     if watches & FINITE != 0 {
         for (i, result) in results.iter().enumerate() {
@@ -87,11 +100,14 @@ pub fn observe_gradient(
         return compute();
     }
     let begin = Instant::now();
-    let results = compute()?;
+    let outer = GRADIENT.replace(Some(name));
+    let results = compute();
+    GRADIENT.set(outer);
+    let results = results?;
     if watches & PROFILE != 0 {
         let bytes =
             inputs.iter().copied().chain(results.iter().flatten()).map(|t| t.bytes() as u64).sum();
-        add(name, begin.elapsed(), Cost { flops: 0, bytes });
+        add(name, Total { calls: 1, time: begin.elapsed(), cost: Cost { flops: 0, bytes } });
     }
     if watches & FINITE != 0 {
         for (i, result) in results.iter().enumerate() {
@@ -103,13 +119,13 @@ pub fn observe_gradient(
     Ok(results)
 }
 
-fn add(name: &'static str, time: Duration, cost: Cost) {
+fn add(name: &'static str, more: Total) {
     let mut totals = TOTALS.lock().unwrap_or_else(PoisonError::into_inner);
     let total = totals.entry(name).or_default();
-    total.calls += 1;
-    total.time += time;
-    total.cost.flops += cost.flops;
-    total.cost.bytes += cost.bytes;
+    total.calls += more.calls;
+    total.time += more.time;
+    total.cost.flops += more.cost.flops;
+    total.cost.bytes += more.cost.bytes;
 }
 
 /// `Err` that names op, tensor and index of the first infinity or NaN. The log-sum-exp of a query

@@ -65,7 +65,7 @@ impl Operation for Attention {
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let (output, log_sum_exp) = cpu::forward(self, [inputs[0], inputs[1], inputs[2]])?;
-        Ok(vec![output.to_dtype(result_dtype(inputs))?, log_sum_exp])
+        Ok(vec![output.into_dtype(result_dtype(inputs))?, log_sum_exp])
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

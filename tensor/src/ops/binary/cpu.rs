@@ -7,16 +7,22 @@ use crate::ops::{dense, slice};
 use crate::{Result, Shape, Tensor};
 
 pub(super) fn forward(op: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.shape() == b.shape() {
+        return run(op, a.shape(), &*dense(a)?, &*dense(b)?);
+    }
     let shape = a.shape().broadcast(&b.shape()).expect("checked shapes");
     // Whole rows of an operand that repeats over all rows are read again and again from cache.
     let repeats =
         |t: &Tensor| t.count() == shape.last_dim() && t.shape().last_dim() == shape.last_dim();
-    let (a, b) = (
-        if repeats(a) { dense(a)? } else { dense(&a.expand(shape)?)? },
-        if repeats(b) { dense(b)? } else { dense(&b.expand(shape)?)? },
-    );
+    let whole = |t: &Tensor| -> Result<Tensor> {
+        Ok(if repeats(t) { dense(t)?.into_owned() } else { dense(&t.expand(shape)?)?.into_owned() })
+    };
+    run(op, shape, &whole(a)?, &whole(b)?)
+}
+
+fn run(op: Binary, shape: Shape, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Tensor::build(shape, |to: &mut [f32]| {
-        elementwise::binary(Simd::detect(), op, slice(&a), slice(&b), to)
+        elementwise::binary(Simd::detect(), op, slice(a), slice(b), to)
     })
 }
 

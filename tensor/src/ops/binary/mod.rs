@@ -47,7 +47,7 @@ impl Operation for Binary {
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let result = cpu::forward(*self, inputs[0], inputs[1])?;
-        Ok(vec![result.to_dtype(result_dtype(inputs))?])
+        Ok(vec![result.into_dtype(result_dtype(inputs))?])
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -76,7 +76,7 @@ impl Operation for Concat {
                 start += width;
             }
         })?;
-        Ok(vec![result.to_dtype(result_dtype(inputs))?])
+        Ok(vec![result.into_dtype(result_dtype(inputs))?])
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -53,7 +53,7 @@ impl Operation for GateResidual {
     }
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        Ok(vec![cpu::forward(inputs)?.to_dtype(result_dtype(&inputs[..4]))?])
+        Ok(vec![cpu::forward(inputs)?.into_dtype(result_dtype(&inputs[..4]))?])
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

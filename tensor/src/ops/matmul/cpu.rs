@@ -86,7 +86,7 @@ fn operand(input: &Tensor, collapse: bool) -> Result<(Tensor, usize, usize)> {
         return Ok((input, steps.0, steps.1));
     }
     let input = dense(&input)?;
-    Ok((input, shape[rank - 1], 1))
+    Ok((input.into_owned(), shape[rank - 1], 1))
 }
 
 /// Whether consecutive matrices of a batch lie `matrix` elements apart.

@@ -89,7 +89,7 @@ impl Operation for Matmul {
         let (sizes, shape) = self.sizes(inputs[0].shape(), inputs[1].shape())?;
         let bias = self.has_bias.then(|| inputs[2]);
         let result = cpu::forward(self, &sizes, shape, inputs[0], inputs[1], bias)?;
-        Ok(vec![result.to_dtype(result_dtype(inputs))?])
+        Ok(vec![result.into_dtype(result_dtype(inputs))?])
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 
 /// One stream's inputs as contiguous f32, and its rows.
 struct Operands<'a> {
-    qkv: Tensor,
-    weight_q: Tensor,
-    weight_k: Tensor,
+    qkv: Cow<'a, Tensor>,
+    weight_q: Cow<'a, Tensor>,
+    weight_k: Cow<'a, Tensor>,
     rows: Cow<'a, [u32]>,
 }
 

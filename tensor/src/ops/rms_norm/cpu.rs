@@ -11,10 +11,13 @@ use std::borrow::Cow;
 
 /// The inputs as contiguous f32, and the groups.
 struct Operands<'a> {
-    x: Tensor,
-    weight: Option<Tensor>,
-    modulation: Option<([Tensor; 4], Cow<'a, [u32]>)>,
+    x: Cow<'a, Tensor>,
+    weight: Option<Cow<'a, Tensor>>,
+    modulation: Option<ModulationOperands<'a>>,
 }
+
+/// Scale, shift, scale parameter and shift parameter, and the group of each row.
+type ModulationOperands<'a> = ([Cow<'a, Tensor>; 4], Cow<'a, [u32]>);
 
 impl<'a> Operands<'a> {
     fn new(inputs: &Inputs<'a, Tensor>) -> Result<Self> {
@@ -44,7 +47,7 @@ impl<'a> Operands<'a> {
         Norm {
             cols: self.x.shape().last_dim(),
             epsilon: op.epsilon,
-            weight: self.weight.as_ref().map(slice),
+            weight: self.weight.as_deref().map(slice),
             modulation,
         }
     }
@@ -69,7 +72,7 @@ pub(super) fn backward(
     let norm = operands.norm(op);
     let like = |t: &Tensor| Tensor::uninit(t.shape(), DType::F32);
     let mut dx = like(&operands.x)?;
-    let mut weight = operands.weight.as_ref().map(like).transpose()?;
+    let mut weight = operands.weight.as_deref().map(like).transpose()?;
     let mut modulation = match &operands.modulation {
         Some((floats, _)) => {
             Some([like(&floats[0])?, like(&floats[1])?, like(&floats[2])?, like(&floats[3])?])

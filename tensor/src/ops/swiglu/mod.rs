@@ -33,7 +33,7 @@ impl Operation for Swiglu {
     }
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        Ok(vec![cpu::forward(inputs[0], inputs[1])?.to_dtype(result_dtype(inputs))?])
+        Ok(vec![cpu::forward(inputs[0], inputs[1])?.into_dtype(result_dtype(inputs))?])
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

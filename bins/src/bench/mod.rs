@@ -1,0 +1,101 @@
+//! `vincie bench`: how long the parts take on this machine, as tables or JSON.
+
+mod attention;
+mod step;
+mod timing;
+
+use crate::console::Console;
+use crate::device::DeviceArgument;
+use crate::failure::Failure;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::time::Duration;
+use vincie_dit::network::AttentionKind;
+use vincie_tensor::kernels::{self, Simd};
+
+/// Measure training steps and attention on this machine.
+///
+/// Every figure is the best and the median of repeated runs after two that do not count. Utilisation
+/// is a share of the machine's peak, which is measured in the same run. `tests/peers` holds the same
+/// work in PyTorch; `tests/records` what was measured beside it.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  vincie bench step --preset small\n  \
+                        vincie bench step --preset nano --attention full --profile\n  \
+                        vincie bench attention --threads 1 --json")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Step(step::Arguments),
+    Attention(attention::Arguments),
+}
+
+/// Options that every bench takes.
+#[derive(Args, Clone, Copy, Debug)]
+struct Common {
+    /// How long to repeat; at least three times
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    #[arg(value_parser = seconds)]
+    seconds: f64,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    device: DeviceArgument,
+}
+
+impl Common {
+    fn budget(self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
+/// Where a figure was measured.
+#[derive(Serialize)]
+struct Place {
+    version: &'static str,
+    simd: &'static str,
+    threads: usize,
+    /// What the threads do together on multiply-adds in registers.
+    peak_gflop_per_s: f64,
+}
+
+impl Place {
+    fn look() -> Self {
+        Self {
+            version: crate::command::VERSION.as_str(),
+            simd: Simd::detect().level().name(),
+            threads: rayon::current_num_threads(),
+            peak_gflop_per_s: kernels::peak::flops() / 1e9,
+        }
+    }
+}
+
+/// Takes `full` and `block-causal`.
+fn attention_kind() -> impl TypedValueParser<Value = AttentionKind> {
+    PossibleValuesParser::new(["block-causal", "full"]).map(|name| match name.as_str() {
+        "full" => AttentionKind::Full,
+        _ => AttentionKind::BlockCausal,
+    })
+}
+
+/// A measuring time that fits a lunch break.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected 0 to 3600 seconds".to_owned()),
+    }
+}
+
+pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
+    match arguments.what {
+        What::Step(arguments) => step::run(arguments, console),
+        What::Attention(arguments) => attention::run(arguments, console),
+    }
+}

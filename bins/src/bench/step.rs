@@ -1,0 +1,279 @@
+//! `vincie bench step`: one optimizer step of the transformer on random pictures.
+
+use super::timing::{Timing, measure, peak_resident};
+use super::{Common, Place};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::table::{Align, Table};
+use clap::Args;
+use serde::Serialize;
+use vincie_autograd::optimizer::{AdamW, AdamWConfig};
+use vincie_autograd::{Graph, Parameters, Var};
+use vincie_dit::config::ModelConfig;
+use vincie_dit::layout::{Layout, SampleShape};
+use vincie_dit::model::{self, ForwardOptions, Inputs, Transformer};
+use vincie_dit::network::AttentionKind;
+use vincie_dit::{patch, rotary::AnglePrecision};
+use vincie_tensor::ops::watch;
+use vincie_tensor::random::{Key, Stream};
+use vincie_tensor::{Tensor, pool};
+
+/// Presets with the picture side, frames and text tokens a turn that they are measured with.
+const WORK: [(&str, [usize; 3]); 4] =
+    [("nano", [64, 5, 64]), ("small", [16, 4, 128]), ("base", [32, 4, 128]), ("3b", [32, 4, 100])];
+
+/// Timestep of the measured step; any other takes as long.
+const TIME: f32 = 500.0;
+
+/// Time one training step: forward, velocity loss on all frames, backward, AdamW.
+///
+/// Each of the preset's turns is text and one frame, of random numbers; f32 throughout. The same
+/// work in PyTorch is `tests/peers/torch_nadit.py bench --what train`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  vincie bench step --preset small --threads 1\n  \
+                        vincie bench step --attention full --profile")]
+pub(super) struct Arguments {
+    /// Sizes of the model and its work: nano, small, base or 3b
+    #[arg(long, value_name = "NAME", default_value = "nano")]
+    #[arg(value_parser = WORK.map(|(name, _)| name))]
+    preset: String,
+
+    /// Which tokens see each other
+    #[arg(long, value_name = "KIND", default_value = "block-causal")]
+    #[arg(value_parser = super::attention_kind())]
+    attention: AttentionKind,
+
+    /// Blocks to keep, where all would not fit
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
+    layers: Option<u64>,
+
+    /// Compute every block again for its gradient instead of keeping its results
+    #[arg(long)]
+    recompute: bool,
+
+    /// List the time by op after the measurement, over one more step
+    #[arg(long)]
+    profile: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    preset: String,
+    attention: AttentionKind,
+    layers: usize,
+    recompute: bool,
+    place: Place,
+    parameters: usize,
+    tokens: usize,
+    model_gflop: f64,
+    timing: Timing,
+    tokens_per_s: f64,
+    gflop_per_s: f64,
+    utilisation: f64,
+    pool_peak_bytes: usize,
+    peak_resident_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profile: Vec<Row>,
+}
+
+/// What one op did in one step.
+#[derive(Serialize)]
+struct Row {
+    op: &'static str,
+    calls: u64,
+    ms: f64,
+    gflop_per_s: f64,
+    gb_per_s: f64,
+}
+
+pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
+    arguments.common.device.served()?;
+    let mut config = ModelConfig::preset(&arguments.preset)?;
+    if let Some(layers) = arguments.layers {
+        config.layers = layers as usize;
+        config.separate_layers = config.separate_layers.min(config.layers);
+    }
+    let (_, sizes) = WORK
+        .into_iter()
+        .find(|(name, _)| *name == arguments.preset)
+        .expect("the argument's parser takes these names only");
+    let mut work = Work::new(config, sizes, arguments.attention, arguments.recompute)?;
+    pool::reset_peak();
+    let timing = measure(arguments.common.budget(), || work.step())?;
+    let pool_peak_bytes = pool::statistics().peak;
+    let peak_resident_bytes = peak_resident();
+    let profile = if arguments.profile { work.profile()? } else { Vec::new() };
+    let gflop = 3e-9 * model::forward_flops(work.transformer.config(), &work.layout) as f64;
+    let place = Place::look();
+    let gflop_per_s = gflop / timing.best_ms * 1e3;
+    let tokens = work.layout.tokens();
+    let answer = Answer {
+        preset: arguments.preset,
+        attention: arguments.attention,
+        layers: work.transformer.config().layers,
+        recompute: arguments.recompute,
+        parameters: work.parameters.count(),
+        tokens,
+        model_gflop: gflop,
+        timing,
+        tokens_per_s: tokens as f64 / timing.best_ms * 1e3,
+        gflop_per_s,
+        utilisation: gflop_per_s / place.peak_gflop_per_s,
+        place,
+        pool_peak_bytes,
+        peak_resident_bytes,
+        profile,
+    };
+    if arguments.common.json { console.json(&answer) } else { print(&answer, console) }
+}
+
+/// A model, its optimizer and the data of every step.
+struct Work {
+    transformer: Transformer,
+    parameters: Parameters,
+    optimizer: AdamW,
+    layout: Layout,
+    frames: Tensor,
+    noise: Tensor,
+    condition: Var,
+    text: Var,
+    timesteps: Tensor,
+    weights: Var,
+    options: ForwardOptions<'static>,
+}
+
+impl Work {
+    fn new(
+        config: ModelConfig,
+        [side, frames, words]: [usize; 3],
+        attention: AttentionKind,
+        recompute_blocks: bool,
+    ) -> Result<Self, Failure> {
+        let mut parameters = Parameters::new();
+        model::initialise(&config, &mut parameters, 0)?;
+        let grid = [frames, side / config.patch, side / config.patch];
+        let sample = SampleShape { text: frames * words, grid };
+        let layout = match attention {
+            AttentionKind::Full => Layout::full(&[sample], &config, AnglePrecision::F32)?,
+            AttentionKind::BlockCausal => Layout::turns(sample, &config)?,
+        };
+        let draw = |what: u64, shape: &[usize]| -> Result<Tensor, Failure> {
+            Ok(Key::new(0, Stream::Test, what).normal_tensor(shape)?)
+        };
+        let pictures = [frames, side, side, config.visual_out];
+        let rows = grid.iter().product::<usize>();
+        let condition = [frames, side, side, config.visual_in - config.visual_out];
+        Ok(Self {
+            optimizer: AdamW::new(&parameters, AdamWConfig::default())?,
+            transformer: Transformer::bind(config.clone(), &parameters)?,
+            parameters,
+            layout,
+            frames: draw(0, &pictures)?,
+            noise: draw(1, &pictures)?,
+            condition: Var::constant(draw(2, &condition)?),
+            text: Var::constant(draw(3, &[sample.text, config.text_in])?),
+            timesteps: Tensor::full([1], TIME)?,
+            weights: Var::constant(Tensor::full([rows], 1.0 / rows as f32)?),
+            options: ForwardOptions { recompute_blocks, ..ForwardOptions::default() },
+        })
+    }
+
+    fn step(&mut self) -> Result<(), Failure> {
+        let g = Graph::recording(&self.parameters);
+        let share = TIME / 1000.0;
+        let (frames, noise) =
+            (Var::constant(self.frames.clone()), Var::constant(self.noise.clone()));
+        let noisy = g.add(&g.affine(&frames, 1.0 - share, 0.0)?, &g.affine(&noise, share, 0.0)?)?;
+        let side = self.transformer.config().patch;
+        let visual = patch::to_rows(&g, &g.concat(&[&noisy, &self.condition], 3)?, side)?;
+        let target = patch::to_rows(&g, &g.sub(&noise, &frames)?, side)?;
+        let inputs = Inputs {
+            visual: &visual,
+            text: &self.text,
+            timesteps: &self.timesteps,
+            conditioning: None,
+        };
+        let velocity = self.transformer.forward(&g, &self.layout, inputs, None, self.options)?;
+        let (loss, _) = g.mse(&velocity, &target, &self.weights)?;
+        let gradients = g.backward(&loss)?.into_parameters();
+        self.optimizer.step(&mut self.parameters, &gradients, 1e-4, 1.0)?;
+        Ok(())
+    }
+
+    /// One more step, its ops timed: slowest first.
+    fn profile(&mut self) -> Result<Vec<Row>, Failure> {
+        watch::profile(true);
+        let outcome = self.step();
+        watch::profile(false);
+        outcome?;
+        let row = |(op, total): (&'static str, watch::Total)| {
+            let seconds = total.time.as_secs_f64();
+            Row {
+                op,
+                calls: total.calls,
+                ms: seconds * 1e3,
+                gflop_per_s: total.cost.flops as f64 / seconds / 1e9,
+                gb_per_s: total.cost.bytes as f64 / seconds / 1e9,
+            }
+        };
+        let mut rows: Vec<Row> = watch::totals().into_iter().map(row).collect();
+        rows.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+        Ok(rows)
+    }
+}
+
+fn print(answer: &Answer, console: &Console) -> Result<(), Failure> {
+    let megabytes = |bytes: f64| format!("{:.0} MB", bytes / 1e6);
+    let lines = [
+        ("parameters", format!("{:.1} M", answer.parameters as f64 / 1e6)),
+        ("tokens", answer.tokens.to_string()),
+        ("threads", format!("{} ({})", answer.place.threads, answer.place.simd)),
+        ("best", format!("{:.1} ms", answer.timing.best_ms)),
+        ("median", format!("{:.1} ms of {}", answer.timing.median_ms, answer.timing.repeats)),
+        ("tokens/s", format!("{:.0}", answer.tokens_per_s)),
+        (
+            "arithmetic",
+            format!(
+                "{:.1} GFLOP a step, {:.0} GFLOP/s, {:.0} % of the measured peak",
+                answer.model_gflop,
+                answer.gflop_per_s,
+                100.0 * answer.utilisation
+            ),
+        ),
+        ("tensors", format!("{} at most", megabytes(answer.pool_peak_bytes as f64))),
+        (
+            "process",
+            answer.peak_resident_bytes.map_or("unknown".to_owned(), |bytes| {
+                format!("{} at most", megabytes(bytes as f64))
+            }),
+        ),
+    ];
+    for (name, text) in lines {
+        console.line(format!("{name:<12}{text}"))?;
+    }
+    if answer.profile.is_empty() {
+        return Ok(());
+    }
+    let right = |name| (name, Align::Right);
+    let mut table = Table::new([
+        ("op", Align::Left),
+        right("calls"),
+        right("ms"),
+        right("GFLOP/s"),
+        right("GB/s"),
+    ]);
+    for row in &answer.profile {
+        table.row([
+            row.op.to_owned(),
+            row.calls.to_string(),
+            format!("{:.2}", row.ms),
+            format!("{:.1}", row.gflop_per_s),
+            format!("{:.1}", row.gb_per_s),
+        ]);
+    }
+    console.line(table)
+}
