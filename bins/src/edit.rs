@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::device::DeviceArgument;
 use crate::failure::Failure;
+use crate::number::within;
 use crate::publish::Folder;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -50,11 +51,11 @@ pub(crate) struct Arguments {
 
     /// Guidance: preference for the prompt over no prompt; 1 for none. Models trained here want 1 to
     /// 1.5, the released ones 7.5 to 10
-    #[arg(long, value_name = "SCALE", default_value_t = 1.0)]
-    cfg: f32,
+    #[arg(long, value_name = "SCALE", default_value_t = 1.0, value_parser = within(0.0..=100.0))]
+    cfg: f64,
 
     /// Shift of the sampling times towards noise
-    #[arg(long, value_name = "S", default_value_t = 3.0)]
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = within(0.01..=100.0))]
     shift: f64,
 
     /// Seed of the noise
@@ -99,7 +100,7 @@ struct Record<'a> {
     images: Vec<String>,
     size: [usize; 2],
     steps: u32,
-    cfg: f32,
+    cfg: f64,
     shift: f64,
     seed: u64,
     chain: Vec<&'static str>,
@@ -136,7 +137,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     let sampling = SamplingConfig {
         steps: arguments.steps as usize,
         shift: arguments.shift,
-        guidance: Guidance { scale: arguments.cfg, ..Guidance::default() },
+        guidance: Guidance { scale: arguments.cfg as f32, ..Guidance::default() },
         seed: arguments.seed,
         chain: Chain {
             current: arguments.chain.contains(&ChainStep::Cs),

@@ -14,6 +14,7 @@ mod doctor;
 mod edit;
 mod failure;
 mod inspect;
+mod number;
 mod progress;
 mod publish;
 mod quickstart;

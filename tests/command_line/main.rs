@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod annotate; // Videos to sessions: bad input, several videos, equal bytes, what a killed run leaves.
+mod edit; // Conversations: turns, masks, several pictures, stories, models and pictures that are refused.
 mod fixtures; // Small files of each kind that the commands read.
 mod inspect; // Text, JSON and pages about sessions, tensors and runs, whole and damaged.
 mod program; // Runs the program in a folder of its own and looks at what it leaves.
+mod train; // Training runs: kills, resumption, threads, configurations, damaged sessions.
 mod usage; // Flags, help, versions, closed output, `doctor`.
 mod verify; // Golden numbers: right, wrong, unknown, broken.

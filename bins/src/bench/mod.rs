@@ -7,6 +7,7 @@ mod timing;
 use crate::console::Console;
 use crate::device::DeviceArgument;
 use crate::failure::Failure;
+use crate::number::within;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -39,7 +40,7 @@ enum What {
 struct Common {
     /// How long to repeat; at least three times
     #[arg(long, value_name = "S", default_value_t = 5.0)]
-    #[arg(value_parser = seconds)]
+    #[arg(value_parser = within(0.0..=3600.0))]
     seconds: f64,
 
     /// Print one JSON object
@@ -83,14 +84,6 @@ fn attention_kind() -> impl TypedValueParser<Value = AttentionKind> {
         "full" => AttentionKind::Full,
         _ => AttentionKind::BlockCausal,
     })
-}
-
-/// A measuring time that fits a lunch break.
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
-        _ => Err("expected 0 to 3600 seconds".to_owned()),
-    }
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {

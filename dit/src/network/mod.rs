@@ -2,6 +2,8 @@
 //! named options that the paper does not have.
 
 mod config;
+#[cfg(test)]
+mod tests;
 
 pub use config::{AttentionKind, NetworkConfig, Prediction, TurnTokens};
 

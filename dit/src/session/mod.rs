@@ -10,6 +10,9 @@ mod full;
 mod input;
 mod model;
 
+#[cfg(test)]
+mod tests;
+
 pub use model::TrainedModel;
 
 use crate::codec::Codec;

@@ -6,6 +6,8 @@
 
 mod batch;
 mod compose;
+#[cfg(test)]
+pub(crate) mod conversation;
 mod tokens;
 
 pub use batch::{Batch, Example, Options, SlotInfo};

@@ -74,11 +74,8 @@ impl Run {
     /// Starts at step 0. `Err` when the run's folder holds checkpoints already.
     pub fn start(config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let directory = RunDirectory::open(&config.run.output)?;
-        if Checkpoint::resume(&directory)?.checkpoint.is_some() {
-            let what = "holds a run already; go on with --resume, or choose another run.output";
-            return Err(Error::format(directory.root(), what));
-        }
+        // A folder is made when nothing else can be wrong any more.
+        let existing = config.run.output.exists().then(|| unused_folder(&config)).transpose()?;
         let vocabulary = vocabulary(&config)?;
         let network = config.model.network.clone();
         let (network, mut parameters) = Network::new(network, &vocabulary, config.run.seed)?;
@@ -96,7 +93,9 @@ impl Run {
             metrics_bytes: 0,
             best: None,
         };
-        Self::assemble(config, directory, trainer, loader, progress)
+        let held_out = held_out(&config)?;
+        let directory = existing.map_or_else(|| unused_folder(&config), Ok)?;
+        Self::assemble(config, directory, trainer, loader, held_out, progress)
     }
 
     /// Goes on from the latest whole checkpoint of the run at `root`, under the configuration it was
@@ -132,7 +131,8 @@ impl Run {
             Some(position) => Loader::resume(loader_config, position)?,
             None => Loader::open(loader_config)?,
         };
-        Self::assemble(config, directory, trainer, loader, progress)
+        let held_out = held_out(&config)?;
+        Self::assemble(config, directory, trainer, loader, held_out, progress)
     }
 
     fn assemble(
@@ -140,11 +140,11 @@ impl Run {
         directory: RunDirectory,
         trainer: Trainer,
         loader: Loader,
+        held_out: Vec<Vec<Example>>,
         progress: Progress,
     ) -> Result<Self> {
         let metrics = Metrics::open(directory.metrics(), progress.metrics_bytes)?;
         let events = EventWriter::create(&directory.tensorboard(), progress.step)?;
-        let held_out = held_out(&config)?;
         watch::check_finite(config.run.check_finite);
         let peak = kernels::peak::flops();
         Ok(Self {
@@ -338,6 +338,16 @@ fn is_due(step: u64, every: u64) -> bool {
 fn per_task(losses: &[(f64, usize); 3]) -> BTreeMap<String, f64> {
     let named = Task::ALL.iter().zip(losses).filter(|(_, (_, count))| *count > 0);
     named.map(|(task, (loss, _))| (task.short().to_owned(), *loss)).collect()
+}
+
+/// The folder of a new run. `Err` when it holds checkpoints.
+fn unused_folder(config: &TrainConfig) -> Result<RunDirectory> {
+    let directory = RunDirectory::open(&config.run.output)?;
+    if Checkpoint::resume(&directory)?.checkpoint.is_some() {
+        let what = "holds a run already; go on with --resume, or choose another run.output";
+        return Err(Error::format(directory.root(), what));
+    }
+    Ok(directory)
 }
 
 fn trainer_config(config: &TrainConfig) -> TrainerConfig {

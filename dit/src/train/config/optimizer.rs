@@ -98,10 +98,20 @@ impl OptimizerSection {
         // Ranges hold after rounding to f32, in which the optimizer computes.
         let is_decay = |value: f64| value >= 0.0 && (value as f32) < 1.0;
         let is_positive = |value: f64| value.is_finite() && value as f32 > 0.0 && value <= 1e3;
-        require(is_positive(self.rate), "optimizer.rate", self.rate, "a number above 0")?;
+        require(
+            is_positive(self.rate),
+            "optimizer.rate",
+            self.rate,
+            "a number above 0, at most 1000",
+        )?;
         let are_decays = self.betas.into_iter().all(is_decay);
         require(are_decays, "optimizer.betas", self.betas, "two numbers from 0 to below 1")?;
-        require(is_positive(self.epsilon), "optimizer.epsilon", self.epsilon, "a number above 0")?;
+        require(
+            is_positive(self.epsilon),
+            "optimizer.epsilon",
+            self.epsilon,
+            "a number above 0, at most 1000",
+        )?;
         for (key, value) in
             [("optimizer.weight_decay", self.weight_decay), ("optimizer.clip_norm", self.clip_norm)]
         {

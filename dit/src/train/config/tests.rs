@@ -135,15 +135,15 @@ fn bad_inputs_are_told_what_would_be_right() {
         // Ranges.
         (
             "[optimizer]\nrate = -1e-4",
-            "train.toml:2: optimizer.rate is -0.0001; expected a number above 0",
+            "train.toml:2: optimizer.rate is -0.0001; expected a number above 0, at most 1000",
         ),
         (
             "[optimizer]\nrate = nan",
-            "train.toml:2: optimizer.rate is NaN; expected a number above 0",
+            "train.toml:2: optimizer.rate is NaN; expected a number above 0, at most 1000",
         ),
         (
             "[optimizer]\nrate = 1e-60",
-            "train.toml:2: optimizer.rate is 1e-60; expected a number above 0",
+            "train.toml:2: optimizer.rate is 1e-60; expected a number above 0, at most 1000",
         ),
         (
             "[optimizer]\nbetas = [0.9, 1.0]",
@@ -151,7 +151,7 @@ fn bad_inputs_are_told_what_would_be_right() {
         ),
         (
             "[optimizer]\nepsilon = 0",
-            "train.toml:2: optimizer.epsilon is 0.0; expected a number above 0",
+            "train.toml:2: optimizer.epsilon is 0.0; expected a number above 0, at most 1000",
         ),
         (
             "[optimizer]\nweight_decay = inf",
