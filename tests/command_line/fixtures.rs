@@ -37,7 +37,7 @@ pub(crate) fn tensors(path: &Path, tensors: &[(&str, &[f32])]) {
         })
         .collect();
     let named = tensors.iter().map(|(name, tensor)| (name.clone(), tensor));
-    weights::save(path, named, &[]).expect("a file can be written");
+    weights::save(path, named).expect("a file can be written");
 }
 
 /// A manifest with one case of a kind, whose file is `io.safetensors`.

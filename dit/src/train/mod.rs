@@ -8,7 +8,7 @@ pub mod examples;
 pub mod metrics;
 mod run;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 mod suggest;
 pub mod tensorboard;
 mod trainer;

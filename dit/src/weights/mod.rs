@@ -2,6 +2,8 @@
 
 mod assign;
 mod safetensors;
+#[cfg(test)]
+mod tests;
 
 pub use assign::{Mismatch, Mismatches, assign};
 pub use safetensors::{Checkpoint, save};

@@ -175,15 +175,15 @@ impl View for Entry<'_> {
     }
 }
 
-/// Writes tensors to `path`, in their order of name, with `metadata` beside `format = pt`. The file
+/// Writes tensors to `path`, in their order of name, and says `format = pt`, which readers of other
+/// projects ask for. The same tensors give the same bytes. The file
 /// appears under its name only when it is complete and on disk.
 pub fn save<'t>(
     path: &Path,
     tensors: impl IntoIterator<Item = (String, &'t Tensor)>,
-    metadata: &[(&str, String)],
 ) -> Result<()> {
-    let mut header = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    header.extend(metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    // One entry only: the crate writes them in the order of a hash table.
+    let header = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let entries: Vec<(String, Entry<'t>)> =
         tensors.into_iter().map(|(name, tensor)| (name, Entry(tensor))).collect();
     let partial = path.with_extension("safetensors.partial");

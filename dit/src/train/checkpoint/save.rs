@@ -78,7 +78,7 @@ fn write(folder: &Path, snapshot: &Snapshot<'_>, disk: &Disk<'_>) -> Result<()> 
     let names = || parameters.iter().map(|(_, name, _)| name.to_owned());
     let mut tensors = |name: &str, tensors: Vec<(String, &Tensor)>| -> Result<()> {
         let path = folder.join(name);
-        disk.run(&path, || weights::save(&path, tensors, &[]))?;
+        disk.run(&path, || weights::save(&path, tensors))?;
         record(name)
     };
     tensors(MODEL, parameters.iter().map(|(_, name, t)| (name.to_owned(), t)).collect())?;
