@@ -6,6 +6,7 @@ use crate::command::CommandLine;
 use crate::console::Console;
 use crate::edit::{Turn, converse};
 use crate::failure::Failure;
+use crate::number::within;
 use crate::publish;
 use clap::{Args, Parser};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ const APART: f64 = 0.05;
 )]
 pub(crate) struct Arguments {
     /// Minutes of training
-    #[arg(long, value_name = "M", default_value_t = 1.5)]
+    #[arg(long, value_name = "M", default_value_t = 2.2, value_parser = within(0.01..=10_000.0))]
     minutes: f64,
 
     /// Folder to make
@@ -73,12 +74,6 @@ struct Outcome {
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
-    if !(arguments.minutes > 0.0 && arguments.minutes <= 10_000.0) {
-        return Err(Failure::usage(format!(
-            "--minutes {}; expected above 0 and at most 10000",
-            arguments.minutes
-        )));
-    }
     let folder = &arguments.out;
     std::fs::create_dir(folder).map_err(|error| {
         Failure::new(format!("{}: {error}; name a new folder with --out", folder.display()))

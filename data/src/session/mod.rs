@@ -70,6 +70,15 @@ impl Session {
         self
     }
 
+    /// The `count` frames from frame `start` on, with the transitions between them. The range must lie
+    /// within the session.
+    pub fn window(mut self, start: usize, count: usize) -> Self {
+        self.frames = self.frames.drain(start..start + count).collect();
+        let transitions = count.saturating_sub(1);
+        self.transitions = self.transitions.into_iter().skip(start).take(transitions).collect();
+        self
+    }
+
     /// Columns and rows of the frames, `(0, 0)` without frames.
     pub fn size(&self) -> (usize, usize) {
         self.frames.first().map_or((0, 0), |frame| (frame.image.width, frame.image.height))

@@ -54,11 +54,12 @@ pub struct NetworkConfig {
     /// How prompts carry their turn's number.
     #[serde(default)]
     pub turn_tokens: TurnTokens,
-    /// Whether each pixel of the answer is mixed with the previous frame by a learned gate; not in the
-    /// paper.
+    /// Whether each pixel of a next image is mixed with the previous frame by a learned gate; not in
+    /// the paper.
     #[serde(default)]
     pub copy_gate: bool,
-    /// Whether the mean of a slot's text is added to its time embedding; not in the paper.
+    /// Whether the pooled text of a slot (the mean of its turn's instruction, plus its announcement) is
+    /// added to its time embedding; not in the paper.
     #[serde(default)]
     pub pooled_text: bool,
 }

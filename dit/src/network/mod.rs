@@ -175,17 +175,25 @@ impl Network {
             conditioning: conditioning.as_ref(),
         };
         let features = self.transformer.features(g, &batch.layout, inputs, cache, options)?;
-        self.answer(g, &features, &batch.previous)
+        self.answer(g, &features, &batch.previous, &batch.copies)
     }
 
-    /// Features of wanted rows to the answer; `previous` `[No, p p C]` feeds the copy gate.
-    pub(crate) fn answer(&self, g: &Graph<'_>, features: &Var, previous: &Var) -> Result<Var> {
+    /// Features of wanted rows to the answer. The copy gate takes from `previous` `[No, p p C]` in rows
+    /// where `copies` `[No]` is 1; it is 0 for masks, which no frame is a copy of.
+    pub(crate) fn answer(
+        &self,
+        g: &Graph<'_>,
+        features: &Var,
+        previous: &Var,
+        copies: &Var,
+    ) -> Result<Var> {
         let output = self.transformer.project_out(g, features)?;
         let Some(gate) = &self.copy_gate else { return Ok(output) };
         let (rows, area) =
             (output.value().shape()[0], self.config.model.patch * self.config.model.patch);
         let channels = self.config.model.visual_out;
         let gate = g.reshape(&g.sigmoid(&gate.forward(g, features)?)?, [rows, area, 1])?;
+        let gate = g.mul(&gate, &g.reshape(copies, [rows, 1, 1])?)?;
         let output = g.reshape(&output, [rows, area, channels])?;
         let previous = g.reshape(previous, [rows, area, channels])?;
         let kept = g.mul(&gate, &g.sub(&previous, &output)?)?;

@@ -1,16 +1,15 @@
 //! One branch of a block-causal session: cached keys and values of all text and pictures so far.
 
-use super::input::{Pass, rows_of};
+use super::input::{Pass, copies, mean, rows_of};
 use crate::Result;
 use crate::layout::{Layout, LayoutBuilder};
 use crate::model::{ForwardOptions, Inputs, KeyValueCache};
 use crate::network::{Network, TurnTokens};
 use crate::rotary::AnglePrecision;
-use crate::tasks::{Piece, Tokens};
+use crate::tasks::{Piece, Task, Tokens, is_new_turn};
 use crate::text::Vocabulary;
 use vincie_autograd::{Graph, Parameters, Var};
 use vincie_tensor::Tensor;
-use vincie_tensor::ops::{Op, Reduce, Reduction};
 
 /// What has been said and shown.
 pub(super) struct CachedBranch {
@@ -20,16 +19,16 @@ pub(super) struct CachedBranch {
     position: usize,
     /// TURN row of the current turn.
     turn: usize,
-    /// Features of the current turn's text `[n, text_in]`.
-    turn_text: Option<Tensor>,
-    /// The current turn's pooled conditioning `[1, dim]`.
+    /// Mean of the features of the current turn's instruction `[1, text_in]`.
+    instruction: Option<Tensor>,
+    /// Pooled conditioning of the slot that was announced last `[1, dim]`.
     conditioning: Option<Tensor>,
 }
 
 impl CachedBranch {
     pub(super) fn new(layers: usize, has_text: bool) -> Self {
         let cache = KeyValueCache::new(layers);
-        Self { cache, has_text, position: 0, turn: 0, turn_text: None, conditioning: None }
+        Self { cache, has_text, position: 0, turn: 0, instruction: None, conditioning: None }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -59,16 +58,16 @@ impl CachedBranch {
             TurnTokens::Sequence | TurnTokens::None => None,
         };
         let features = network.text(&g, &ids, turns.as_ref())?.features;
-        let is_new_turn = text.iter().any(|piece| matches!(piece, Piece::Instruction { .. }));
-        let turn_text = match (&self.turn_text, is_new_turn) {
-            (Some(before), false) => g.concat(&[&before.clone().into(), &features], 0)?,
-            _ => features.clone(),
+        let last = tokens.ids.len() - 1;
+        if is_new_turn(text) {
+            self.instruction = mean(features.value(), last)?;
+        }
+        let announcement: Var = features.value().narrow(0, last, 1)?.into();
+        let pooled = match &self.instruction {
+            Some(instruction) => g.add(&instruction.clone().into(), &announcement)?,
+            None => announcement,
         };
-        let mean = Op::from(Reduce { reduction: Reduction::Mean, axis: 0 })
-            .forward(&[turn_text.value()])?
-            .swap_remove(0);
-        self.turn_text = Some(turn_text.value().clone());
-        self.conditioning = network.pooled(&g, &mean.into())?.map(|pooled| pooled.value().clone());
+        self.conditioning = network.pooled(&g, &pooled)?.map(|pooled| pooled.value().clone());
         let visual = Tensor::full([0, network.config().model.patch_in()], 0f32)?.into();
         self.extend(network, &g, builder, [&features, &visual])
     }
@@ -135,6 +134,7 @@ impl CachedBranch {
         slot: usize,
         size: [usize; 2],
         previous: Option<&Tensor>,
+        task: Task,
     ) -> Result<Pass> {
         let model = &network.config().model;
         let grid = size.map(|side| side / model.patch);
@@ -160,6 +160,7 @@ impl CachedBranch {
             conditioning,
             condition: vec![0.0; size[0] * size[1] * (model.visual_out + 1)],
             previous: rows_of(previous, size, model.visual_out, model.patch)?,
+            copies: copies(&[(task, previous.is_some())], grid)?,
             cache: Some(cache),
             channels: model.visual_out,
             has_clean_group: true,

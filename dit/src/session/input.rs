@@ -5,8 +5,10 @@ use crate::Result;
 use crate::layout::Layout;
 use crate::model::{ForwardOptions, Inputs, KeyValueCache};
 use crate::network::Network;
+use crate::tasks::{Piece, Task};
 use vincie_autograd::{Graph, Parameters, Var};
 use vincie_tensor::Tensor;
+use vincie_tensor::ops::{Op, Reduce, Reduction};
 
 /// One branch's forward pass, ready to be run at any time and state.
 pub(super) struct Pass {
@@ -19,6 +21,8 @@ pub(super) struct Pass {
     pub(super) condition: Vec<f32>,
     /// The frame before, `[No, p p C]`.
     pub(super) previous: Var,
+    /// 1 for rows that the frame before may be copied to, 0 for others, `[No]`.
+    pub(super) copies: Var,
     /// Keys and values of what came before.
     pub(super) cache: Option<KeyValueCache>,
     /// Channels of a latent pixel.
@@ -62,7 +66,7 @@ impl Pass {
             self.cache.as_mut(),
             ForwardOptions::default(),
         )?;
-        let answer = network.answer(&g, &features, &self.previous)?;
+        let answer = network.answer(&g, &features, &self.previous, &self.copies)?;
         Ok(to_velocity(network.config().prediction, answer.value().to_vec::<f32>()?, x, time))
     }
 }
@@ -83,4 +87,32 @@ pub(super) fn rows_of(
     let picture: Var = latent.reshape([1, height, width, channels])?.into();
     let rows = crate::patch::to_rows(&g, &picture, p)?;
     Ok(rows.value().contiguous()?.into())
+}
+
+/// The task that a slot's text ends with.
+pub(super) fn announced(text: &[Piece]) -> Task {
+    match text.last() {
+        Some(Piece::Announcement(task)) => *task,
+        _ => Task::NextImage,
+    }
+}
+
+/// [`Pass::copies`] of slots, each with its task and whether a frame is before it.
+pub(super) fn copies(slots: &[(Task, bool)], [height, width]: [usize; 2]) -> Result<Var> {
+    let rows = height * width;
+    let is_copy = |(task, has_previous): (Task, bool)| has_previous && task == Task::NextImage;
+    let all: Vec<f32> = slots
+        .iter()
+        .flat_map(|&slot| std::iter::repeat_n(if is_copy(slot) { 1.0 } else { 0.0 }, rows))
+        .collect();
+    Ok(Tensor::from_slice(&all, [all.len()])?.into())
+}
+
+/// Mean of the first `count` rows `[1, C]`; none of no rows.
+pub(super) fn mean(rows: &Tensor, count: usize) -> Result<Option<Tensor>> {
+    if count == 0 {
+        return Ok(None);
+    }
+    let op = Op::from(Reduce { reduction: Reduction::Mean, axis: 0 });
+    Ok(Some(op.forward(&[&rows.narrow(0, 0, count)?])?.swap_remove(0)))
 }

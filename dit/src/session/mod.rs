@@ -279,7 +279,9 @@ impl<'m> Editor<'m> {
     fn pass(&self, branch: &Branch, slot: usize, text: &[Piece]) -> Result<input::Pass> {
         let previous = self.previous_frame();
         match branch {
-            Branch::Cached(branch) => branch.pass(self.network, slot, self.size, previous),
+            Branch::Cached(branch) => {
+                branch.pass(self.network, slot, self.size, previous, input::announced(text))
+            }
             Branch::Whole { has_text } => full::pass(
                 self.network,
                 self.parameters,

@@ -91,7 +91,7 @@ pub struct Batch {
     pub visual: Var,
     /// Timestep per modulation group `[G]`.
     pub timesteps: Tensor,
-    /// Mean over the turn's text per group `[G, Nt]`.
+    /// What is pooled per group `[G, Nt]`: the mean of the turn's instruction plus the announcement.
     pub pooling: Var,
     /// Noisy targets `[No, p p C]`.
     pub noisy: Var,
@@ -101,6 +101,8 @@ pub struct Batch {
     pub noise: Var,
     /// The frame before each target, zeros where there is none, `[No, p p C]`.
     pub previous: Var,
+    /// 1 for rows of next images with a frame before them, 0 for others, `[No]`.
+    pub copies: Var,
     /// Timestep of each wanted row, `[No, 1]`.
     pub row_times: Var,
     /// Weight of each wanted row, `[No]`; they sum to 1.
@@ -122,8 +124,8 @@ struct Collector<'c> {
     /// TURN row of the text that comes next.
     turn: usize,
     timesteps: Vec<f32>,
-    /// Text rows whose mean belongs to a group: those of its turn, up to its slot.
-    pooled: Vec<(usize, Range<usize>)>,
+    /// Groups with the text rows of their turn's instruction and of their slot's announcement.
+    pooled: Vec<(usize, Range<usize>, usize)>,
     pictures: Vec<f32>,
     targets: Targets,
 }
@@ -292,14 +294,15 @@ impl Collector<'_> {
     fn block_causal(&mut self, example: &Example) -> Result<()> {
         let (start, grid) = (self.builder.next_key(), self.grid());
         let mut position = 0;
-        let mut turn_start = self.text.len();
+        let mut instruction = 0..0;
         let mut noisy_blocks = Vec::new();
         for (i, slot) in example.slots.iter().enumerate() {
-            if slot.text.iter().any(|piece| matches!(piece, Piece::Instruction { .. })) {
-                turn_start = self.text.len();
-            }
             let (text, rows) = self.push_text(slot, &mut position, 0);
-            let rows = turn_start..rows.end;
+            let announcement = rows.end - 1;
+            if is_new_turn(&slot.text) {
+                instruction = rows.start..announcement;
+            }
+            let rows = (instruction.clone(), announcement);
             self.builder.sees(text.clone(), start..text.end, 0..0);
             if slot.is_target {
                 noisy_blocks.push((i, text.end, rows));
@@ -311,11 +314,11 @@ impl Collector<'_> {
                 self.push_picture(&clean, Some(&clean));
             }
         }
-        for (i, visible, rows) in noisy_blocks {
+        for (i, visible, (instruction, announcement)) in noisy_blocks {
             let time = self.time(example, i);
             let group = self.timesteps.len();
             self.timesteps.push(time);
-            self.pooled.push((group, rows));
+            self.pooled.push((group, instruction, announcement));
             let frame = self.builder.frame(i, grid, group, true);
             self.builder.sees(frame.clone(), start..visible, frame);
             let noisy =
@@ -340,12 +343,16 @@ impl Collector<'_> {
         let context = (0..target).filter(|&i| example.slots[i].is_context);
         let config_offset = self.config.visual_offset;
         let mut position = 0;
-        let first_row = self.text.len();
+        let mut instruction = 0..0;
         let mut text_end = start;
         for slot in &example.slots[..=target] {
-            text_end = self.push_text(slot, &mut position, group).0.end;
+            let (keys, rows) = self.push_text(slot, &mut position, group);
+            text_end = keys.end;
+            if is_new_turn(&slot.text) {
+                instruction = rows.start..rows.end - 1;
+            }
         }
-        self.pooled.push((group, first_row..self.text.len()));
+        self.pooled.push((group, instruction, self.text.len() - 1));
         let frames: Vec<usize> = context.chain([target]).collect();
         for (t, &i) in frames.iter().enumerate() {
             let clean = example.latents[i].to_f32()?.to_vec::<f32>()?;
@@ -380,13 +387,21 @@ impl Collector<'_> {
         };
         let (groups, tokens) = (self.timesteps.len(), self.text.len());
         let mut pooling = vec![0f32; groups * tokens];
-        for (group, rows) in &self.pooled {
-            pooling[group * tokens..][rows.clone()].fill(1.0 / rows.len().max(1) as f32);
+        for (group, instruction, announcement) in &self.pooled {
+            let row = &mut pooling[group * tokens..][..tokens];
+            row[instruction.clone()].fill(1.0 / instruction.len().max(1) as f32);
+            row[*announcement] += 1.0;
         }
         let (data, previous) = (rows(&targets.data, channels)?, rows(&targets.previous, channels)?);
         let times: Vec<f32> =
             targets.slots.iter().flat_map(|slot| slot.rows.clone().map(|_| slot.time)).collect();
         let weights = weights(&targets, options, &data, &previous)?;
+        let is_copy = |(slot, has_previous): (&SlotInfo, &bool)| {
+            let copies = *has_previous && slot.task == Task::NextImage;
+            slot.rows.clone().map(move |_| if copies { 1f32 } else { 0.0 })
+        };
+        let copies: Vec<f32> =
+            targets.slots.iter().zip(&targets.has_previous).flat_map(is_copy).collect();
         let index =
             |rows: &[i32]| -> Result<Var> { Ok(Tensor::from_slice(rows, [rows.len()])?.into()) };
         Ok(Batch {
@@ -404,11 +419,17 @@ impl Collector<'_> {
             noise: rows(&targets.noise, channels)?,
             data,
             previous,
+            copies: Tensor::from_slice(&copies, [copies.len()])?.into(),
             row_times: Tensor::from_slice(&times, [times.len(), 1])?.into(),
             weights: Tensor::from_slice(&weights, [weights.len()])?.into(),
             slots: targets.slots,
         })
     }
+}
+
+/// Whether text begins a turn. Every slot's text ends with its announcement, which is one token.
+pub(crate) fn is_new_turn(text: &[Piece]) -> bool {
+    text.iter().any(|piece| matches!(piece, Piece::Instruction { .. }))
 }
 
 /// Weight of every wanted row: slots by their task's weight, rows of a slot alike, or, where the loss

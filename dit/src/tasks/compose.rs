@@ -99,6 +99,9 @@ pub struct Slot {
     pub is_target: bool,
 }
 
+/// Number of the window's draw, beyond those of the turns.
+const WINDOW: u64 = 1 << 21;
+
 /// The random choices of one session: a function of the run's seed and the sample's number.
 #[derive(Clone, Copy, Debug)]
 pub struct Draws {
@@ -109,6 +112,11 @@ impl Draws {
     /// Choices of sample `sample` of a run.
     pub fn new(seed: u64, sample: u64) -> Self {
         Self { key: Key::new(seed, Stream::Dropout, sample) }
+    }
+
+    /// The first frame of a window of `count` frames in a session of `frames`.
+    pub fn window(&self, frames: usize, count: usize) -> usize {
+        self.key.below(WINDOW, (frames - count + 1) as u32) as usize
     }
 
     fn happens(&self, index: u64, share: f64) -> bool {

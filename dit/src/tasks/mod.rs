@@ -10,6 +10,7 @@ mod compose;
 pub(crate) mod conversation;
 mod tokens;
 
+pub(crate) use batch::is_new_turn;
 pub use batch::{Batch, Example, Options, SlotInfo};
 pub(crate) use tokens::Tokens;
 

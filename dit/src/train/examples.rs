@@ -6,9 +6,21 @@ use crate::tasks::{Draws, Example, Picture, TaskConfig, compose};
 use vincie_data::session::Session;
 use vincie_tensor::Tensor;
 
-/// Slots and latents of a session, whose pictures have the model's size already.
-pub fn example(session: &Session, choices: &TaskConfig, seed: u64, sample: u64) -> Result<Example> {
-    let slots = compose(session, choices, &Draws::new(seed, sample));
+/// Slots and latents of a session, whose pictures have the model's size already. A session of more
+/// than `frames` frames is cut to a window of so many; 0 takes it whole.
+pub fn example(
+    session: Session,
+    frames: usize,
+    choices: &TaskConfig,
+    seed: u64,
+    sample: u64,
+) -> Result<Example> {
+    let draws = Draws::new(seed, sample);
+    let session = match session.frames.len() {
+        all if frames > 0 && all > frames => session.window(draws.window(all, frames), frames),
+        _ => session,
+    };
+    let slots = compose(&session, choices, &draws);
     let latent = |picture: Picture| -> Result<Tensor> {
         let codec = Codec::Pixels;
         let mask = |mask: &Option<vincie_data::Mask>| match mask {

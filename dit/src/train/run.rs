@@ -233,6 +233,7 @@ impl Run {
     fn step(&mut self) -> Result<StepMetrics> {
         let begun = Instant::now();
         let (run, choices) = (&self.config.run, self.config.tasks.choices());
+        let frames = self.config.data.frames;
         let mut micro_batches = Vec::with_capacity(run.accumulate);
         let mut waited = Duration::ZERO;
         for _ in 0..run.accumulate {
@@ -245,7 +246,7 @@ impl Run {
                 waited += waiting.elapsed();
                 let sample = self.progress.samples;
                 self.progress.samples += 1;
-                batch.push(examples::example(&session?, &choices, run.seed, sample)?);
+                batch.push(examples::example(session?, frames, &choices, run.seed, sample)?);
             }
             micro_batches.push(batch);
         }
@@ -394,7 +395,13 @@ fn held_out(config: &TrainConfig) -> Result<Vec<Vec<Example>>> {
     let choices = TaskConfig::complete(config.tasks.first_frame);
     let mut all = Vec::new();
     for (sample, session) in (HELD_OUT_SAMPLES..).zip(loader.take(wanted)) {
-        all.push(examples::example(&session?, &choices, config.run.seed, sample)?);
+        all.push(examples::example(
+            session?,
+            config.data.frames,
+            &choices,
+            config.run.seed,
+            sample,
+        )?);
     }
     let mut batches = Vec::new();
     while !all.is_empty() {

@@ -29,6 +29,9 @@ pub struct DataSection {
     /// Height and width that pictures are brought to, pixels; multiples of the model's patch.
     /// Default: [32, 32].
     pub size: [usize; 2],
+    /// Most frames of a session that one sample shows; of a longer session it shows a window at a
+    /// random place. 0 shows whole sessions. Default: 0.
+    pub frames: usize,
     /// Sessions among which the next one is drawn; 0 reads in the order of the files. Default:
     /// 10000.
     pub shuffle_buffer: usize,
@@ -55,6 +58,7 @@ impl Default for DataSection {
             holdout: 0.02,
             holdout_by: SplitBy::Key,
             size: [32, 32],
+            frames: 0,
             shuffle_buffer: 10_000,
             workers: 2,
             seed: 0,
@@ -105,6 +109,7 @@ impl DataSection {
         let sides = 1..=MAX_SIDE;
         let is_size = sides.contains(&height) && sides.contains(&width);
         require(is_size, "data.size", self.size, "height and width from 1 to 8192")?;
+        require(self.frames != 1, "data.frames", self.frames, "0 for all, or at least 2")?;
         let buffer = self.shuffle_buffer;
         require(buffer <= MAX_BUFFER, "data.shuffle_buffer", buffer, "at most 268435456")?;
         require(self.workers <= MAX_WORKERS, "data.workers", self.workers, "at most 1024")?;
