@@ -2,6 +2,7 @@
 
 use crate::fixtures::{golden, golden_output, manifest, tensors};
 use crate::program::Scratch;
+use std::path::PathBuf;
 
 #[test]
 fn right_numbers_pass() {
@@ -82,4 +83,17 @@ fn bad_folders_are_one_line() {
     }
     let unknown = ["verify", "golden", "--case", "lair"];
     scratch.run_without_trace(&unknown).refused(1, &["'lair'", "layer"]);
+}
+
+/// The numbers of the published implementation, forward and gradients.
+#[test]
+fn the_golden_numbers_of_the_repository_pass() {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    let golden = golden.to_string_lossy();
+    let run = Scratch::new().run(["verify", &golden, "--json"]).json();
+    assert_eq!((&run["failed"], &run["unsupported"]), (&0.into(), &0.into()), "{run}");
+    assert_eq!(run["passed"], 9);
+    let tensors = |case: &serde_json::Value| case["tensors"].as_array().map_or(0, Vec::len);
+    let compared: usize = run["cases"].as_array().into_iter().flatten().map(tensors).sum();
+    assert!(compared > 150, "only {compared} tensors were compared");
 }

@@ -355,3 +355,14 @@ proptest! {
         prop_assert_eq!(SessionRecord::parse(json.to_string().as_bytes(), "k").is_ok(), is_valid);
     }
 }
+
+#[test]
+fn a_window_keeps_frames_and_transitions_together() {
+    let whole = session("whole", 1, 6, 5, 3);
+    for (start, count) in [(0, 6), (0, 2), (2, 3), (4, 2)] {
+        let window = whole.clone().window(start, count);
+        window.validate().expect("a window is a session");
+        assert_eq!(window.frames, whole.frames[start..start + count]);
+        assert_eq!(window.transitions, whole.transitions[start..start + count - 1]);
+    }
+}

@@ -236,6 +236,17 @@ mod tests {
         assert_eq!(plain[1].text.len(), 2);
     }
 
+    #[test]
+    fn windows_lie_anywhere_in_the_session() {
+        let starts: Vec<usize> =
+            (0..200).map(|sample| Draws::new(3, sample).window(7, 3)).collect();
+        for start in 0..=4 {
+            assert!(starts.contains(&start), "no window starts at frame {start}");
+        }
+        assert!(starts.iter().all(|&start| start <= 4), "a window leaves the session");
+        assert_eq!(Draws::new(3, 0).window(3, 3), 0);
+    }
+
     /// Shares over many draws lie within four standard deviations of what is asked for.
     #[test]
     fn dropout_has_the_asked_shares() {
