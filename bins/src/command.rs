@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::{annotate, bench, doctor, edit, inspect, quickstart, train, verify};
+use crate::{annotate, bench, doctor, edit, inspect, ptx, quickstart, train, verify};
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
 
@@ -48,6 +48,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Ptx(ptx::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -69,6 +70,7 @@ impl CommandLine {
             Command::Inspect(arguments) => inspect::run(arguments, &console),
             Command::Verify(arguments) => verify::run(arguments, &console),
             Command::Bench(arguments) => bench::run(arguments, &console),
+            Command::Ptx(arguments) => ptx::run(arguments, &console),
             Command::Doctor(arguments) => doctor::run(arguments, &console),
         }
     }

@@ -16,6 +16,7 @@ mod failure;
 mod inspect;
 mod number;
 mod progress;
+mod ptx;
 mod publish;
 mod quickstart;
 mod report;

@@ -115,6 +115,11 @@ impl Counters {
         self.instructions[class as usize]
     }
 
+    /// Classes that occurred, with their warp instructions.
+    pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CLASS_NAMES.into_iter().zip(self.instructions).filter(|(_, count)| *count > 0)
+    }
+
     /// All warp instructions.
     pub fn total(&self) -> u64 {
         self.instructions.iter().sum()

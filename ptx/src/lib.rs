@@ -2,6 +2,7 @@
 //! that parses, executes and checks it where there is no GPU.
 #![warn(missing_docs)]
 
+pub mod assembler;
 mod checks;
 pub mod contract;
 pub mod corpus;

@@ -7,6 +7,7 @@ mod edit; // Conversations: turns, masks, several pictures, stories, models and 
 mod fixtures; // Small files of each kind that the commands read.
 mod inspect; // Text, JSON and pages about sessions, tensors and runs, whole and damaged.
 mod program; // Runs the program in a folder of its own and looks at what it leaves.
+mod ptx; // Kernels on the machine: the corpus, schedules, files that are refused.
 mod train; // Training runs: kills, resumption, threads, configurations, damaged sessions.
 mod usage; // Flags, help, versions, closed output, `doctor`.
 mod verify; // Golden numbers: right, wrong, unknown, broken.

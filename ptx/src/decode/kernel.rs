@@ -1,10 +1,11 @@
 //! A kernel ready to launch: its code, the frames of the functions it calls, and its limits.
 
-use super::class::Class;
+use super::class::{CLASS_NAMES, Class};
 use super::constant::Value;
 use super::context::Decoder;
 use super::layout::Layout;
 use super::op::{Flow, Inst, Op, Row};
+use crate::checks::Finding;
 use crate::error::{Error, Result};
 use crate::parse::{Function, Module, Param, Statement};
 use std::collections::HashMap;
@@ -108,6 +109,18 @@ impl Kernel {
     /// Number of decoded instructions, those of called functions included.
     pub fn instructions(&self) -> usize {
         self.code.len()
+    }
+
+    /// Classes that occur in the text, with their instructions.
+    pub fn instructions_by_class(&self) -> Vec<(&'static str, usize)> {
+        let count = |class| self.code.iter().filter(|inst| inst.class as usize == class).count();
+        let all = CLASS_NAMES.iter().enumerate().map(|(class, name)| (*name, count(class)));
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Mistakes that can be seen without running the kernel.
+    pub fn lint(&self, module: &Module) -> Vec<Finding> {
+        crate::checks::lint(module, self)
     }
 
     /// Values of a directive such as `reqntid`.

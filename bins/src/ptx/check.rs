@@ -1,0 +1,194 @@
+//! `vincie ptx check`: header contracts, and the assembler's word where there is one.
+
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::table::{Align, Table};
+use clap::Args;
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use vincie_ptx::assembler::{Assembler, TOOLS, VARIABLE};
+use vincie_ptx::contract::Contract;
+use vincie_ptx::{Module, Result as PtxResult};
+
+/// Largest PTX file, bytes.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Check PTX files: syntax, header contracts, registers, spills.
+///
+/// Every entry must decode; a file that begins with a header contract must keep it. Where `ptxas` is
+/// found ($PTXAS, the path, or the package nvidia-cuda-nvcc in `.tools`), every file is assembled and
+/// errors, spills, stack frames and silent repairs count as failures.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  vincie ptx check my_kernel.ptx\n  \
+                        vincie ptx check ptx/corpus/*.ptx --target sm_90a")]
+pub(super) struct Arguments {
+    /// PTX files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Targets to assemble for; each file's own by default
+    #[arg(long = "target", value_name = "ARCH")]
+    targets: Vec<String>,
+
+    /// Fail where there is no assembler
+    #[arg(long)]
+    require_assembler: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    passed: bool,
+    assembler: Option<PathBuf>,
+    files: Vec<Checked>,
+}
+
+/// What was found of one file and target.
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    entry: String,
+    target: String,
+    contract: &'static str,
+    registers: Option<u32>,
+    shared_bytes: Option<u32>,
+    complaints: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failure> {
+    let assembler = Assembler::find();
+    if assembler.is_none() {
+        let where_from = format!(
+            "no ptxas: neither ${VARIABLE} nor the path nor {TOOLS} has one \
+             (python3 -m venv {TOOLS} && {TOOLS}/bin/pip install --no-deps nvidia-cuda-nvcc==13.0.88)"
+        );
+        if arguments.require_assembler {
+            return Err(Failure::new(where_from));
+        }
+        console.note(format!("skipped: assembly: {where_from}"));
+    }
+    let mut files = Vec::new();
+    for path in &arguments.files {
+        files.extend(check(path, arguments, assembler.as_ref())?);
+    }
+    let passed = files.iter().all(|file| file.complaints.is_empty());
+    if arguments.json {
+        let assembler = assembler.map(|assembler| assembler.path().to_owned());
+        console.json(&Answer { passed, assembler, files })?;
+    } else {
+        print(&files, console)?;
+    }
+    if passed { Ok(()) } else { Err(Failure::Reported) }
+}
+
+fn check(
+    path: &Path,
+    arguments: &Arguments,
+    assembler: Option<&Assembler>,
+) -> Result<Vec<Checked>, Failure> {
+    let text = read(path)?;
+    let name = path.display().to_string();
+    let row =
+        |entry: &str, target: &str, contract: &'static str, complaints: Vec<String>| Checked {
+            file: name.clone(),
+            entry: entry.to_owned(),
+            target: target.to_owned(),
+            contract,
+            registers: None,
+            shared_bytes: None,
+            complaints,
+        };
+    let module = match Module::parse(&text, &name) {
+        Ok(module) => module,
+        Err(error) => return Ok(vec![row("", "", "-", vec![error.to_string()])]),
+    };
+    let has_header = text.lines().take(12).any(|line| line.starts_with("// params"));
+    let (contract, mut complaints) = match has_header.then(|| keep(&text, &name, &module)) {
+        None => ("none", Vec::new()),
+        Some(Ok(())) => ("kept", Vec::new()),
+        Some(Err(error)) => ("broken", vec![error.to_string()]),
+    };
+    for entry in module.entries() {
+        match module.kernel(entry) {
+            Ok(kernel) => complaints.extend(kernel.lint(&module).iter().map(ToString::to_string)),
+            Err(error) => complaints.push(error.to_string()),
+        }
+    }
+    let Some(assembler) = assembler else {
+        let entries: Vec<&str> = module.entries().collect();
+        return Ok(vec![row(&entries.join(" "), &module.target, contract, complaints)]);
+    };
+    let own = [module.target.clone()];
+    let targets = if arguments.targets.is_empty() { &own[..] } else { &arguments.targets };
+    let mut rows = Vec::new();
+    for target in targets {
+        let assembly = assembler.assemble(&text, target).map_err(Failure::new)?;
+        let mut all = complaints.clone();
+        all.extend(assembly.complaints);
+        if assembly.entries.is_empty() {
+            rows.push(row("", target, contract, all));
+            continue;
+        }
+        for entry in assembly.entries {
+            rows.push(Checked {
+                registers: Some(entry.registers),
+                shared_bytes: Some(entry.shared_bytes),
+                ..row(&entry.entry, target, contract, std::mem::take(&mut all))
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// The text of a PTX file of reasonable size.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    let fail = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
+    let bytes = fs::metadata(path).map_err(|e| fail(&e))?.len();
+    if bytes > MAX_FILE {
+        return Err(fail(&format!("{bytes} bytes; the limit is {MAX_FILE}")));
+    }
+    let bytes = fs::read(path).map_err(|e| fail(&e))?;
+    String::from_utf8(bytes).map_err(|_| fail(&"is no text"))
+}
+
+fn keep(text: &str, name: &str, module: &Module) -> PtxResult<()> {
+    Contract::parse(text, name)?.verify(module).map(drop)
+}
+
+fn print(files: &[Checked], console: &Console) -> Result<(), Failure> {
+    let left = |name| (name, Align::Left);
+    let right = |name| (name, Align::Right);
+    let mut table = Table::new([
+        left("file"),
+        left("entry"),
+        left("target"),
+        left("contract"),
+        right("registers"),
+        right("shared"),
+        left("result"),
+    ]);
+    for file in files {
+        let number = |n: Option<u32>| n.map_or("-".to_owned(), |n| n.to_string());
+        let result = if file.complaints.is_empty() { "ok" } else { "FAIL" };
+        table.row([
+            file.file.clone(),
+            file.entry.clone(),
+            file.target.clone(),
+            file.contract.to_owned(),
+            number(file.registers),
+            number(file.shared_bytes),
+            result.to_owned(),
+        ]);
+    }
+    console.line(table)?;
+    for file in files {
+        for complaint in &file.complaints {
+            console.line(format!("{}: {complaint}", file.file))?;
+        }
+    }
+    Ok(())
+}
