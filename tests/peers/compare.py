@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="file to write; must not exist")
     parser.add_argument("--binary", type=Path, default=ROOT / "target/release/vincie")
     parser.add_argument("--seconds", default="5")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each pair is measured; the best counts")
     parser.add_argument("--eager-only", action="store_true", help="leave out compiled torch, which takes minutes to start")
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -58,27 +59,32 @@ def main():
                    load=os.getloadavg(), python=platform.python_version(), command=sys.argv[1:]))
         for threads in ("1", "2"):
             for attention in ("full", "block-causal"):
-                for preset in ("nano", "small"):
-                    what = ["--preset", preset, "--attention", attention, "--threads", threads, "--seconds", args.seconds]
-                    mine = ours(args.binary, "step", *what)
-                    write(dict(kind="step", who="vincie", result=mine))
-                    ways = []
-                    for compile in ("no",) if args.eager_only else ("no", "model"):
-                        ways += torch("torch_nadit.py", "bench", "--what", "train", "--compile", compile, *what)
-                        write(dict(kind="step", who="torch", result=ways[-1]))
-                    best = min(ways, key=lambda way: way["best_ms"])
-                    rows.append((f"step {preset} {attention}", threads, mine["timing"]["best_ms"], best["best_ms"],
-                                 mine["peak_resident_bytes"] / 1e6, min(way["peak_mb"] for way in ways)))
                 what = ["--attention", attention, "--threads", threads, "--seconds", args.seconds]
-                mine = ours(args.binary, "attention", *what)
-                write(dict(kind="attention", who="vincie", result=mine))
-                ways = torch("torch_attention.py", *what)
-                for way in ways:
-                    write(dict(kind="attention", who="torch", result=way))
-                for each in mine["passes"]:
-                    for way in (way for way in ways if way["what"] == each["name"]):
-                        rows.append((f"attention {attention} {each['name']}, torch {way['impl']}", threads,
-                                     each["timing"]["best_ms"], way["best_ms"], None, None))
+                for preset in ("nano", "small"):
+                    steps = ["--preset", preset, *what]
+                    mine, ways = [], []
+                    for round in range(args.rounds):
+                        mine.append(ours(args.binary, "step", *steps))
+                        write(dict(kind="step", who="vincie", result=mine[-1]))
+                        # Compiling takes minutes and gives the same code every round.
+                        for compile in ("no", "model") if round == 0 and not args.eager_only else ("no",):
+                            ways += torch("torch_nadit.py", "bench", "--what", "train", "--compile", compile, *steps)
+                            write(dict(kind="step", who="torch", result=ways[-1]))
+                    rows.append((f"step {preset} {attention}", threads, min(m["timing"]["best_ms"] for m in mine),
+                                 min(way["best_ms"] for way in ways), max(m["peak_resident_bytes"] for m in mine) / 1e6,
+                                 min(way["peak_mb"] for way in ways)))
+                mine, ways = {}, {}
+                for _ in range(args.rounds):
+                    result = ours(args.binary, "attention", *what)
+                    write(dict(kind="attention", who="vincie", result=result))
+                    for each in result["passes"]:
+                        mine.setdefault(each["name"], []).append(each["timing"]["best_ms"])
+                    for way in torch("torch_attention.py", *what):
+                        write(dict(kind="attention", who="torch", result=way))
+                        ways.setdefault((way["what"], way["impl"]), []).append(way["best_ms"])
+                for (name, impl), times in ways.items():
+                    rows.append((f"attention {attention} {name}, torch {impl}", threads, min(mine[name]), min(times),
+                                 None, None))
     print("| work | threads | ours ms | torch ms | ratio | ours MB | torch MB |\n|---|---|---|---|---|---|---|")
     for what, threads, mine, peer, memory, peer_memory in rows:
         sizes = "– | –" if memory is None else f"{memory:.0f} | {peer_memory:.0f}"
