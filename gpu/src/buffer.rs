@@ -1,0 +1,162 @@
+//! Buffers: typed device memory from the pool, given back in stream order.
+
+use crate::device::{Device, lock};
+use crate::error::{Error, Result};
+use crate::pool::Block;
+use crate::stream::{Stream, StreamInner};
+use bytemuck::Pod;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+/// Device memory for `len` values. Clones and views share it; it goes back to the pool with the
+/// last of them, to be used again after the work that its streams have by then.
+///
+/// Its contents are undefined until they are written.
+pub struct Buffer<T> {
+    pub(crate) memory: Arc<Memory>,
+    /// First byte in the memory.
+    offset: usize,
+    len: usize,
+    values: PhantomData<T>,
+}
+
+/// A block with its home stream, and the streams beside it that used it.
+pub(crate) struct Memory {
+    block: Option<Block>,
+    tag: String,
+    home: Arc<StreamInner>,
+    others: Mutex<Vec<Arc<StreamInner>>>,
+}
+
+impl Stream {
+    /// A buffer without contents; `tag` says whose it is where memory runs out.
+    pub fn allocate<T: Pod>(&self, len: usize, tag: &str) -> Result<Buffer<T>> {
+        let Some(bytes) = len.checked_mul(size_of::<T>()) else {
+            let size = size_of::<T>();
+            return Err(Error::argument(format!("`{tag}`: {len} values of {size} bytes")));
+        };
+        let device = &self.0.device;
+        device.enter()?;
+        let block = match bytes {
+            0 => None,
+            bytes => Some(lock(&device.pool).take(&self.0, bytes, tag)?),
+        };
+        let memory = Memory {
+            block,
+            tag: tag.to_owned(),
+            home: Arc::clone(&self.0),
+            others: Mutex::new(Vec::new()),
+        };
+        Ok(Buffer { memory: Arc::new(memory), offset: 0, len, values: PhantomData })
+    }
+}
+
+impl<T> Buffer<T> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True where there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.len * size_of::<T>()
+    }
+
+    /// Whose it is.
+    pub fn tag(&self) -> &str {
+        &self.memory.tag
+    }
+
+    /// The device.
+    pub fn device(&self) -> Device {
+        Device(Arc::clone(&self.memory.home.device))
+    }
+
+    /// Some of the values, in the same memory.
+    pub fn view(&self, range: Range<usize>) -> Result<Buffer<T>> {
+        if range.start > range.end || range.end > self.len {
+            let (tag, len) = (self.tag(), self.len);
+            return Err(Error::argument(format!("`{tag}`: view {range:?} of {len} values")));
+        }
+        Ok(Buffer {
+            memory: Arc::clone(&self.memory),
+            offset: self.offset + range.start * size_of::<T>(),
+            len: range.len(),
+            values: PhantomData,
+        })
+    }
+
+    /// The address as kernels see it; 0 where there are no values.
+    pub fn address(&self) -> u64 {
+        match &self.memory.block {
+            Some(block) if self.len > 0 => block.address + self.offset as u64,
+            _ => 0,
+        }
+    }
+
+    /// Notes that a stream uses the memory from now on.
+    pub(crate) fn used_by(&self, stream: &Arc<StreamInner>) {
+        self.memory.used_by(stream);
+        if stream.is_capturing() {
+            stream.keep(Arc::clone(&self.memory) as _);
+        }
+    }
+}
+
+impl Memory {
+    pub(crate) fn home_device(&self) -> Arc<crate::device::Inner> {
+        Arc::clone(&self.home.device)
+    }
+
+    pub(crate) fn used_by(&self, stream: &Arc<StreamInner>) {
+        if stream.key() == self.home.key() {
+            return;
+        }
+        let mut others = lock(&self.others);
+        if !others.iter().any(|other| Arc::ptr_eq(other, stream)) {
+            others.push(Arc::clone(stream));
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let Some(block) = self.block else { return };
+        let home = Stream(Arc::clone(&self.home));
+        for other in std::mem::take(&mut *lock(&self.others)) {
+            let other = Stream(other);
+            // Whoever gets the memory next comes after what the other stream does with it. While
+            // the home stream captures, only the host can wait; and where neither can, a device
+            // has failed and hands nothing out any more.
+            let waits = other.record().and_then(|mark| home.wait(&mark));
+            if waits.is_err() {
+                let _ = other.synchronize();
+            }
+        }
+        lock(&self.home.device.pool).give(self.home.key(), block, &self.tag);
+    }
+}
+
+impl<T> Clone for Buffer<T> {
+    fn clone(&self) -> Self {
+        Buffer {
+            memory: Arc::clone(&self.memory),
+            offset: self.offset,
+            len: self.len,
+            values: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Buffer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer(`{}`, {} at {:#x})", self.tag(), self.len, self.address())
+    }
+}
