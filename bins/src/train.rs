@@ -34,6 +34,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", requires = "resume")]
     steps: Option<u64>,
 
+    /// Check every result for values that are not finite and name the first op, tensor and index;
+    /// slower, and the same as run.check_finite = true
+    #[arg(long)]
+    check_finite: bool,
+
     /// Print a configuration with every key and end
     #[arg(long, conflicts_with_all = ["config", "resume"])]
     template: bool,
@@ -48,13 +53,18 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         return console.line(TrainConfig::TEMPLATE.trim_end());
     }
     let mut run = match (&arguments.config, &arguments.resume) {
-        (Some(path), _) => Run::start(TrainConfig::read(path, &arguments.changes)?)?,
+        (Some(path), _) => {
+            let mut config = TrainConfig::read(path, &arguments.changes)?;
+            config.run.check_finite |= arguments.check_finite;
+            Run::start(config)?
+        }
         (None, Some(root)) => {
             let mut warn = |event: Event<'_>| tell(console, event);
             let change = |config: &mut TrainConfig| {
                 if let Some(steps) = arguments.steps {
                     (config.run.steps, config.run.minutes) = (Some(steps), None);
                 }
+                config.run.check_finite |= arguments.check_finite;
                 Ok(())
             };
             Run::resume(root, change, &mut warn)?

@@ -197,8 +197,7 @@ fn what_is_not_finite_is_named() {
         "optimizer.warmup=0",
         "--set",
         "run.steps=200",
-        "--set",
-        "run.check_finite=true",
+        "--check-finite",
     ]);
     run.refused(1, &["result 0 is", "at index [", "inputs of the op"]);
     assert!(scratch.path().join("run/checkpoints").exists());
