@@ -208,7 +208,7 @@ impl Launch<'_> {
             let _ = write!(shapes, "{space}{name}={value}");
         }
         LaunchRecord {
-            number: 0,
+            number: lock(&stream.0.device.ring).number(),
             kernel: Arc::clone(&self.kernel.0.name),
             grid: config.grid,
             block: config.block,

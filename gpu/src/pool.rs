@@ -113,6 +113,9 @@ impl Pool {
             }
             None => self.allocate(device, wanted, tag)?,
         };
+        if self.is_exact {
+            emulator::name(block.address, tag);
+        }
         self.used += block.bytes;
         self.peak = self.peak.max(self.used);
         let entry = self.tags.entry(tag.to_owned()).or_default();

@@ -52,13 +52,17 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Keeps a launch, and gives it its number.
-    pub(crate) fn push(&mut self, mut record: LaunchRecord) {
+    /// The number of the next launch.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.count += 1;
+        self.count - 1
+    }
+
+    /// Keeps a launch.
+    pub(crate) fn push(&mut self, record: LaunchRecord) {
         if self.records.len() == KEPT {
             self.records.pop_front();
         }
-        record.number = self.count;
-        self.count += 1;
         self.records.push_back(record);
     }
 
@@ -86,8 +90,9 @@ mod tests {
         let mut ring = Ring::default();
         assert!(ring.note().starts_with("no kernel"));
         for index in 0..KEPT as u32 + 3 {
+            let number = ring.number();
             ring.push(LaunchRecord {
-                number: 0,
+                number,
                 kernel: "scale".into(),
                 grid: [index + 1, 1, 1],
                 block: [32, 1, 1],

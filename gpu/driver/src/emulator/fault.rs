@@ -56,8 +56,19 @@ impl Fault {
             findings[..=first].rotate_right(1);
         }
         let code = code(findings.first()?.kind);
-        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        Some(Fault { code, kernel: kernel.to_owned(), findings, text: lines.join("\n") })
+        let mut fault = Fault { code, kernel: kernel.to_owned(), findings, text: String::new() };
+        fault.name_buffers(|_| None);
+        Some(fault)
+    }
+
+    /// Writes the text, with the names of the allocations that the findings are about.
+    pub(super) fn name_buffers<'a>(&mut self, name: impl Fn(u64) -> Option<&'a str>) {
+        let lines = self.findings.iter().map(|finding| {
+            let name = finding.address.and_then(&name);
+            let name = name.map(|name| format!("; that is buffer `{name}`")).unwrap_or_default();
+            format!("{finding}{name}")
+        });
+        self.text = lines.collect::<Vec<String>>().join("\n");
     }
 
     /// The fault of a launch that the machine gave up.

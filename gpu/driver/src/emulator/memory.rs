@@ -139,6 +139,22 @@ pub fn forget(at: u64, bytes: usize, stream: Raw) -> Result<(), String> {
     result.map(drop).map_err(|failure| failure.message.unwrap_or_else(|| failure.code.to_string()))
 }
 
+/// Tells what the memory at an address is called, for findings. The next name takes its place.
+pub fn name(at: u64, name: &str) {
+    if let Some(device) = lock().devices.get_mut(owner(at)) {
+        device.names.insert(at, name.to_owned());
+    }
+}
+
+impl State {
+    /// The name of the allocation that an address belongs to, or of the one that it runs out of.
+    pub(super) fn name_of(&self, at: u64) -> Option<&str> {
+        let device = self.devices.get(owner(at))?;
+        let (start, _) = device.allocations.range(..=at).next_back()?;
+        device.names.get(start).map(String::as_str)
+    }
+}
+
 pub(crate) fn range(base: Out<u64>, bytes: Out<usize>, at: u64) -> Answer {
     let state = lock();
     state.current()?;

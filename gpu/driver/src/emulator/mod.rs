@@ -33,7 +33,7 @@ mod threads;
 
 pub use config::{Config, set_options, start};
 pub use fault::{Fault, KernelCounters, counters, fault};
-pub use memory::forget;
+pub use memory::{forget, name};
 
 pub(crate) use failure::{Answer, Failure, refuse};
 use failure::{fail, put};

@@ -252,6 +252,7 @@ impl State {
             Work::Free { at } => {
                 for device in &mut self.devices {
                     device.allocations.remove(&at);
+                    device.names.remove(&at);
                 }
                 machine.free(DevicePtr(at))
             }
@@ -311,7 +312,8 @@ impl State {
             Ok(reports) => {
                 for (work, report) in group.iter().zip(&reports) {
                     let (name, device) = (&work.function.kernel.name, work.function.device);
-                    if let Some(fault) = Fault::of(name, report, &self.tolerate) {
+                    if let Some(mut fault) = Fault::of(name, report, &self.tolerate) {
+                        fault.name_buffers(|address| self.name_of(address));
                         self.fail_device(device, fault);
                         continue;
                     }

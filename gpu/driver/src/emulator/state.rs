@@ -37,6 +37,8 @@ pub(super) struct Device {
     pub(super) counters: BTreeMap<String, KernelCounters>,
     /// Live allocations: start and bytes.
     pub(super) allocations: BTreeMap<u64, usize>,
+    /// What programs call their allocations, by start.
+    pub(super) names: BTreeMap<u64, String>,
     /// The default pool's release threshold, which programs set and read back.
     pub(super) pool_threshold: u64,
 }
