@@ -28,6 +28,8 @@ pub(crate) struct Inner {
     pub(crate) pool: Mutex<Pool>,
     pub(crate) ring: Mutex<Ring>,
     pub(crate) recorder: Mutex<Option<Arc<Recorder>>>,
+    /// Modules without an owner, which kernels under way may still need.
+    pub(crate) retired: Mutex<Vec<usize>>,
     streams: AtomicU32,
 }
 
@@ -102,6 +104,7 @@ impl Device {
             pool: Mutex::new(Pool::new(driver, limits.memory_bytes)),
             ring: Mutex::new(Ring::default()),
             recorder: Mutex::new(None),
+            retired: Mutex::new(Vec::new()),
             streams: AtomicU32::new(0),
         })))
     }
@@ -133,10 +136,8 @@ impl Device {
 
     /// Waits for all streams of the device.
     pub fn synchronize(&self) -> Result<()> {
-        self.0.enter()?;
         let _span = self.0.span("synchronize");
-        let waited = CurrentContext::synchronize();
-        waited.map_err(|error| self.0.explain(of_cust("cuCtxSynchronize", error)))
+        self.0.synchronize()
     }
 
     /// Lets kernels and copies of this device reach memory of another one.
@@ -197,6 +198,20 @@ impl Inner {
         CurrentContext::set_current(&self.context).map_err(|e| of_cust("cuCtxSetCurrent", e))
     }
 
+    /// Waits for all work, and unloads modules that only that needed.
+    fn synchronize(&self) -> Result<()> {
+        self.enter()?;
+        let retired = std::mem::take(&mut *lock(&self.retired));
+        let waited = CurrentContext::synchronize();
+        waited.map_err(|error| self.explain(of_cust("cuCtxSynchronize", error)))?;
+        for module in retired {
+            // SAFETY: nothing has the handle any more, and launches of its kernels have ended.
+            let code = unsafe { call::cuModuleUnload(module as vincie_driver::Raw) };
+            self.check("cuModuleUnload", code)?;
+        }
+        Ok(())
+    }
+
     /// The result of a call; a fault comes with the last launches.
     pub(crate) fn check(&self, name: &str, code: Code) -> Result<()> {
         check(name, code).map_err(|error| self.explain(error))
@@ -232,7 +247,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // After a fault nothing can be freed; the context's end frees it.
-        if self.enter().is_ok() {
+        if self.synchronize().is_ok() {
             let mut pool = std::mem::replace(
                 self.pool.get_mut().unwrap_or_else(PoisonError::into_inner),
                 Pool::new(self.driver, 0),

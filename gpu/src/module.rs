@@ -1,6 +1,6 @@
 //! Modules: PTX text, loaded through the driver's compiler with its log.
 
-use crate::device::{Device, Inner};
+use crate::device::{Device, Inner, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::Kernel;
 use crate::signature::Signature;
@@ -125,14 +125,9 @@ impl Module {
 
 impl Drop for ModuleInner {
     fn drop(&mut self) {
-        if self.device.enter().is_ok() {
-            // SAFETY: kernels hold the module, so none is left, and those launched have ended. An
-            // error is one of an earlier launch, which its own stream reports.
-            unsafe {
-                let _ = call::cuCtxSynchronize();
-                let _ = call::cuModuleUnload(self.handle as Raw);
-            }
-        }
+        // Kernels under way may be its own, and dropping a value waits for nothing: the device
+        // unloads the module when it is next waited for.
+        lock(&self.device.retired).push(self.handle);
     }
 }
 

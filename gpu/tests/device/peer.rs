@@ -59,3 +59,43 @@ fn threads_use_devices_side_by_side() {
         .collect();
     workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
 }
+
+/// Adds one to the own word and waits until the peer has added one to its own.
+const MEET: &str = ".version 8.0
+.target sm_80
+.address_size 64
+.visible .entry meet(.param .u64 mine, .param .u64 theirs)
+{
+    .reg .pred %p; .reg .b32 %r<3>; .reg .b64 %d<3>;
+    ld.param.u64 %d1, [mine];
+    ld.param.u64 %d2, [theirs];
+    mov.u32 %r1, 1;
+    st.release.sys.global.u32 [%d1], %r1;
+again:
+    ld.acquire.sys.global.u32 %r2, [%d2];
+    setp.ne.u32 %p, %r2, 1;
+    @%p bra again;
+    ret;
+}
+";
+
+#[test]
+fn kernels_of_two_devices_wait_for_each_other() {
+    let (first, second) = (device(), device());
+    first.enable_peer(&second).expect("they can");
+    second.enable_peer(&first).expect("they can");
+    let streams = [&first, &second].map(|device| device.stream().expect("a stream"));
+    let flags = streams.each_ref().map(|stream| stream.upload(&[0u32], "flag").expect("it fits"));
+    streams.iter().for_each(|stream| stream.synchronize().expect("no fault"));
+    for (index, device) in [&first, &second].into_iter().enumerate() {
+        let kernel = device.load(MEET, "meet.ptx").and_then(|module| module.kernel("meet"));
+        let kernel = kernel.expect("it is there");
+        let launch = kernel.launch().buffer(&flags[index]).buffer(&flags[1 - index]);
+        let launch = launch.grid([1, 1, 1]).block([1, 1, 1]);
+        launch.submit(&streams[index]).expect("it fits");
+        // Kernel and module are dropped here, which waits for nothing.
+    }
+    for (stream, flag) in streams.iter().zip(&flags) {
+        assert_eq!(stream.download(flag).expect("they met"), [1]);
+    }
+}

@@ -15,6 +15,7 @@ pub(crate) mod context;
 pub(crate) mod copy;
 pub(crate) mod device;
 pub(crate) mod event;
+mod execute;
 mod failure;
 mod fault;
 pub(crate) mod fill;
