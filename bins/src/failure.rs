@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Failed(String),
     /// Help, a version, or wrong usage: what clap says and its exit code, 0 or 2.
     Usage(Box<clap::Error>),
+    /// Exit code 2 and this line: a file that describes what to do is wrong.
+    Malformed(String),
     /// Exit code 1; what failed has been said.
     Reported,
     /// Whoever read the output has gone. There is nothing to report and nobody to report it to.
@@ -30,6 +32,11 @@ impl Failure {
         Self::Usage(Box::new(error))
     }
 
+    /// Exit code 2 and this line, for files that describe what to do.
+    pub(crate) fn malformed(line: impl Display) -> Self {
+        Self::Malformed(line.to_string())
+    }
+
     /// Writing to standard output failed.
     pub(crate) fn of_output(error: &io::Error) -> Self {
         match error.kind() {
@@ -44,6 +51,7 @@ impl Failure {
             Self::OutputClosed => return ExitCode::SUCCESS,
             Self::Reported => return ExitCode::FAILURE,
             Self::Failed(line) => (line, ExitCode::FAILURE),
+            Self::Malformed(line) => (line, ExitCode::from(2)),
             Self::Usage(error) if is_text(&error) => {
                 // Nobody is left to tell when help itself cannot be printed.
                 let _ = error.print();

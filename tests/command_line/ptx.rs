@@ -71,8 +71,8 @@ fn what_cannot_be_run_is_wrong_usage_in_one_line() {
         scratch.run(["ptx", "run", name])
     };
     case("good.launch.toml", launch, &format!("{head} ret;\n}}\n")).passed();
-    let unknown = format!("{head} frobnicate.u32 %r1, %r2;\n ret;\n}}\n");
-    case("unknown.launch.toml", launch, &unknown).refused(2, &["a.ptx:5", "frobnicate"]);
+    let unknown = format!("{head} .reg .u32 %r<3>;\n frobnicate.u32 %r1, %r2;\n ret;\n}}\n");
+    case("unknown.launch.toml", launch, &unknown).refused(2, &["a.ptx:6", "frobnicate"]);
     case("text.launch.toml", launch, "no PTX at all").refused(2, &["a.ptx"]);
     let other = launch.replace("entry = \"k\"", "entry = \"other\"");
     case("entry.launch.toml", &other, &format!("{head} ret;\n}}\n")).refused(2, &["other"]);

@@ -146,7 +146,8 @@ fn check(
 
 /// The text of a PTX file of reasonable size.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
-    let fail = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
+    let fail =
+        |what: &dyn std::fmt::Display| Failure::malformed(format!("{}: {what}", path.display()));
     let bytes = fs::metadata(path).map_err(|e| fail(&e))?.len();
     if bytes > MAX_FILE {
         return Err(fail(&format!("{bytes} bytes; the limit is {MAX_FILE}")));

@@ -137,7 +137,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
             arguments.device
         )));
     }
-    let case = Case::load(&arguments.file).map_err(Failure::usage)?;
+    let case = Case::load(&arguments.file).map_err(Failure::malformed)?;
     let options = Options {
         checks: Checks {
             bounds: !arguments.no_bounds,
@@ -155,7 +155,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
     let outcome = case.run(&options).map_err(|error| match error {
         // A fault is what the kernel did; everything else is wrong with the files.
         Error::Fault(_) => Failure::new(error),
-        _ => Failure::usage(error),
+        _ => Failure::malformed(error),
     })?;
     let seconds = begun.elapsed().as_secs_f64();
     let is_tolerated =

@@ -25,14 +25,14 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failure> {
     let text = read(&arguments.file)?;
     let name = arguments.file.display().to_string();
-    let module = Module::parse(&text, &name).map_err(Failure::usage)?;
+    let module = Module::parse(&text, &name).map_err(Failure::malformed)?;
     console.line(format!("{name}: target {}", module.target))?;
     if let Ok(contract) = Contract::parse(&text, &name) {
         console.line(format!("  {}", contract.summary))?;
         console.line(format!("  grid ({}), block {}", contract.grid.join(", "), contract.block))?;
     }
     for entry in module.entries() {
-        let kernel = module.kernel(entry).map_err(Failure::usage)?;
+        let kernel = module.kernel(entry).map_err(Failure::malformed)?;
         console.line(format!("entry {entry}"))?;
         for param in &kernel.params {
             console.line(format!(
