@@ -28,7 +28,7 @@ pub struct Assembler {
 pub struct Assembly {
     /// What each entry takes, in the order of the assembler.
     pub entries: Vec<Resources>,
-    /// Errors, and notes on what is wrong although it assembles; empty for a good file.
+    /// Errors, and notes on silent repairs; empty for a good file.
     pub complaints: Vec<String>,
 }
 
@@ -41,10 +41,22 @@ pub struct Resources {
     pub registers: u32,
     /// Static shared memory, bytes.
     pub shared_bytes: u32,
-    /// Stack frame, bytes.
+    /// Stack frame of the entry or of a function below it, bytes.
     pub stack_bytes: u32,
     /// Bytes that are spilled and read back.
     pub spill_bytes: u32,
+}
+
+impl Resources {
+    /// Lines on a stack frame and spills, which a kernel that must be fast has none of.
+    pub fn overflows(&self) -> Vec<String> {
+        let Self { entry, stack_bytes, spill_bytes, .. } = self;
+        [(stack_bytes, "of stack frame"), (spill_bytes, "spilled")]
+            .into_iter()
+            .filter(|(bytes, _)| **bytes > 0)
+            .map(|(bytes, what)| format!("{entry}: {bytes} bytes {what}"))
+            .collect()
+    }
 }
 
 impl Assembler {
@@ -113,14 +125,6 @@ fn read(said: &str, is_success: bool) -> Assembly {
             assembly.complaints.push(line.trim().to_owned());
         }
     }
-    for entry in &assembly.entries {
-        for (bytes, what) in [(entry.stack_bytes, "of stack frame"), (entry.spill_bytes, "spilled")]
-        {
-            if bytes > 0 {
-                assembly.complaints.push(format!("{}: {bytes} bytes {what}", entry.entry));
-            }
-        }
-    }
     if !is_success && assembly.complaints.is_empty() {
         assembly.complaints.push(said.lines().next().unwrap_or("refused").trim().to_owned());
     }
@@ -162,7 +166,8 @@ mod tests {
     #[test]
     fn spills_repairs_and_errors_are_complaints() {
         let spills = GOOD.replace("0 bytes spill loads", "64 bytes spill loads");
-        assert_eq!(read(&spills, true).complaints, ["scale: 64 bytes spilled"]);
+        assert_eq!(read(&spills, true).entries[0].overflows(), ["scale: 64 bytes spilled"]);
+        assert_eq!(read(GOOD, true).entries[0].overflows(), [""; 0]);
         let repair = format!("{GOOD}ptxas info : (C7517) Potential Performance Loss: injected\n");
         assert_eq!(read(&repair, true).complaints.len(), 1);
         let error = "ptxas , line 4; error   : Unknown symbol 'x'\n";

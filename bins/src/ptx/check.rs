@@ -31,6 +31,10 @@ pub(super) struct Arguments {
     #[arg(long = "target", value_name = "ARCH")]
     targets: Vec<String>,
 
+    /// Accept stack frames and spills, which recursive functions and local arrays need
+    #[arg(long)]
+    allow_stack: bool,
+
     /// Fail where there is no assembler
     #[arg(long)]
     require_assembler: bool,
@@ -134,6 +138,9 @@ fn check(
             continue;
         }
         for entry in assembly.entries {
+            if !arguments.allow_stack {
+                all.extend(entry.overflows());
+            }
             rows.push(Checked {
                 registers: Some(entry.registers),
                 shared_bytes: Some(entry.shared_bytes),
