@@ -75,6 +75,43 @@ impl Allocation {
         }
     }
 
+    /// Writes any number of bytes at any offset, by words of 8 where they fit.
+    fn write_bytes(&self, offset: usize, bytes: &[u8]) {
+        let head = offset.wrapping_neg() % WORD;
+        let (head, rest) = bytes.split_at(head.min(bytes.len()));
+        let (words, tail) = rest.as_chunks::<WORD>();
+        let mut at = offset;
+        let single = |at: &mut usize, bytes: &[u8]| {
+            for &byte in bytes {
+                self.store(*at, 1, u64::from(byte));
+                *at += 1;
+            }
+        };
+        single(&mut at, head);
+        for &word in words {
+            self.store(at, WORD, u64::from_le_bytes(word));
+            at += WORD;
+        }
+        single(&mut at, tail);
+    }
+
+    /// Reads any number of bytes at any offset, by words of 8 where they fit.
+    fn read_bytes(&self, offset: usize, bytes: usize) -> Vec<u8> {
+        let end = offset + bytes;
+        let mut all = Vec::with_capacity(bytes);
+        let mut at = offset;
+        while at < end {
+            if at.is_multiple_of(WORD) && end - at >= WORD {
+                all.extend_from_slice(&self.load(at, WORD).to_le_bytes());
+                at += WORD;
+            } else {
+                all.push(self.load(at, 1) as u8);
+                at += 1;
+            }
+        }
+        all
+    }
+
     /// The worst state of a range of bytes.
     pub(crate) fn state(&self, offset: usize, bytes: usize) -> u8 {
         let Some(states) = &self.states else { return DEFINED };
@@ -97,6 +134,9 @@ impl Allocation {
         }
     }
 }
+
+/// Bytes of the largest access.
+const WORD: usize = 8;
 
 /// The memory of all devices, and the rights between them.
 #[derive(Default)]
@@ -213,9 +253,7 @@ impl Machine {
             return Ok(());
         }
         let (allocation, offset) = self.span(at, bytes.len(), "write")?;
-        for (index, byte) in bytes.iter().enumerate() {
-            allocation.store(offset + index, 1, u64::from(*byte));
-        }
+        allocation.write_bytes(offset, bytes);
         allocation.set_state(offset, bytes.len(), DEFINED);
         Ok(())
     }
@@ -236,7 +274,7 @@ impl Machine {
             return Ok(Vec::new());
         }
         let (allocation, offset) = self.span(at, bytes, "read")?;
-        Ok((0..bytes).map(|index| allocation.load(offset + index, 1) as u8).collect())
+        Ok(allocation.read_bytes(offset, bytes))
     }
 
     /// True where every byte of the range was written with a defined value.
@@ -257,10 +295,46 @@ impl Machine {
         let (source, source_at) = self.span(from, bytes, "copy")?;
         let (target, target_at) = self.span(to, bytes, "copy")?;
         let states: Vec<u8> = (0..bytes).map(|i| source.state(source_at + i, 1)).collect();
-        for (index, (byte, state)) in data.into_iter().zip(states).enumerate() {
-            target.store(target_at + index, 1, u64::from(byte));
+        target.write_bytes(target_at, &data);
+        for (index, state) in states.into_iter().enumerate() {
             target.set_state(target_at + index, 1, state);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_place_and_number_come_back() {
+        let mut machine = Machine::new(1);
+        let at = machine.allocate(0, 64, "x").expect("there is room");
+        let all: Vec<u8> = (0..64).map(|i| i * 3 + 1).collect();
+        for start in 0..20 {
+            for bytes in 0..=(64 - start) {
+                machine.write(at, &[0; 64]).expect("it fits");
+                let place = DevicePtr(at.0 + start as u64);
+                machine.write(place, &all[start..start + bytes]).expect("it fits");
+                let mut expected = vec![0; 64];
+                expected[start..start + bytes].copy_from_slice(&all[start..start + bytes]);
+                assert_eq!(machine.read(at, 64), Ok(expected), "{bytes} bytes at {start}");
+                let part = machine.read(place, bytes);
+                assert_eq!(part, Ok(all[start..start + bytes].to_vec()), "{bytes} at {start}");
+            }
+        }
+    }
+
+    #[test]
+    fn copies_take_the_states_along() {
+        let mut machine = Machine::new(1);
+        let from = machine.allocate(0, 24, "from").expect("there is room");
+        let to = machine.allocate(0, 24, "to").expect("there is room");
+        machine.write(DevicePtr(from.0 + 3), &[7; 10]).expect("it fits");
+        machine.copy(DevicePtr(to.0 + 1), from, 20).expect("it fits");
+        assert_eq!(machine.is_defined(DevicePtr(to.0 + 4), 10), Ok(true));
+        assert_eq!(machine.is_defined(DevicePtr(to.0 + 3), 2), Ok(false));
+        assert_eq!(machine.read(DevicePtr(to.0 + 4), 10), Ok(vec![7; 10]));
     }
 }
