@@ -56,7 +56,8 @@ def main():
             out.flush()
 
         write(dict(kind="machine", date=str(date.today()), commit=commit, processor=processor(), cores=os.cpu_count(),
-                   load=os.getloadavg(), python=platform.python_version(), command=sys.argv[1:]))
+                   load=os.getloadavg(), python=platform.python_version(),
+                   rounds=args.rounds, seconds=args.seconds, eager_only=args.eager_only))
         for threads in ("1", "2"):
             for attention in ("full", "block-causal"):
                 what = ["--attention", attention, "--threads", threads, "--seconds", args.seconds]
