@@ -153,12 +153,7 @@ impl Trainer {
         let mut total: Option<Vec<Option<Tensor>>> = None;
         let share = 1.0 / micro_batches.len() as f32;
         for examples in micro_batches {
-            let batch = Batch::new(
-                examples,
-                self.network.config(),
-                &self.vocabulary,
-                &self.config.options,
-            )?;
+            let batch = self.batch(examples)?;
             let graph = Graph::recording(&self.parameters);
             let options = ForwardOptions {
                 recompute_blocks: self.config.recompute_blocks,
@@ -194,18 +189,17 @@ impl Trainer {
         Ok(report)
     }
 
+    fn batch(&self, examples: &[Example]) -> Result<Batch> {
+        Batch::new(examples, self.network.config(), &self.vocabulary, &self.config.options)
+    }
+
     /// Loss of batches under the averaged weights, without dropout of the draws' making: the same
     /// examples give the same numbers.
     pub fn evaluate(&self, batches: &[Vec<Example>]) -> Result<Evaluation> {
         let averaged = self.averaged();
         let mut evaluation = Evaluation::default();
         for examples in batches {
-            let batch = Batch::new(
-                examples,
-                self.network.config(),
-                &self.vocabulary,
-                &self.config.options,
-            )?;
+            let batch = self.batch(examples)?;
             let graph = Graph::inference(&averaged);
             let loss = self.network.loss(&graph, &batch, ForwardOptions::default())?;
             evaluation.loss += f64::from(loss.total.value().item()?) / batches.len() as f64;
