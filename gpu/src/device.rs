@@ -52,6 +52,22 @@ pub struct Limits {
     pub shared_bytes: usize,
 }
 
+impl Limits {
+    /// True where code for a target of PTX, such as `sm_80`, runs. That of `sm_90a` runs on
+    /// capability 9.0 only, that of `sm_100f` on later ones of the same family.
+    pub fn runs(&self, target: &str) -> bool {
+        let Some(number) = target.strip_prefix("sm_") else { return false };
+        let digits = number.trim_end_matches(['a', 'f']);
+        let Ok(number) = digits.parse::<u32>() else { return false };
+        let (wanted, have) = ((number / 10, number % 10), self.capability);
+        match target.as_bytes().last() {
+            Some(b'a') => have == wanted,
+            Some(b'f') => have.0 == wanted.0 && have >= wanted,
+            _ => have >= wanted,
+        }
+    }
+}
+
 /// Locks what no panic can leave half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -297,4 +313,35 @@ fn limits(device: Ordinal) -> Result<Limits> {
         ],
         shared_bytes: shared as usize,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_run_on_their_capability_and_later_ones() {
+        let limits = |major, minor| Limits {
+            capability: (major, minor),
+            multiprocessors: 1,
+            memory_bytes: 0,
+            block_threads: 1024,
+            block: [1024; 3],
+            grid: [1; 3],
+            shared_bytes: 0,
+        };
+        for (target, capability, runs) in [
+            ("sm_80", (8, 0), true),
+            ("sm_80", (9, 0), true),
+            ("sm_90", (8, 9), false),
+            ("sm_90a", (9, 0), true),
+            ("sm_90a", (10, 0), false),
+            ("sm_100f", (10, 3), true),
+            ("sm_100f", (12, 0), false),
+            ("sm_", (9, 0), false),
+            ("compute_80", (9, 0), false),
+        ] {
+            assert_eq!(limits(capability.0, capability.1).runs(target), runs, "{target}");
+        }
+    }
 }

@@ -52,13 +52,23 @@ impl Kernel {
         &self.0.name
     }
 
+    /// Number of its parameters.
+    pub fn parameters(&self) -> usize {
+        self.0.signature.parameters.len()
+    }
+
+    /// Bytes of a parameter, counted from 0.
+    pub fn parameter_bytes(&self, index: usize) -> Option<usize> {
+        self.0.signature.parameters.get(index).map(|parameter| parameter.bytes)
+    }
+
     /// The contract in the header of its file, where there is one.
     pub fn contract(&self) -> Option<&Contract> {
         self.0.signature.contract.as_ref()
     }
 
     /// Limits of the contract that launches cannot check, as they are none of the forms
-    /// `a ≤ b`, `a ≥ b`, `a < b`, `a > b` and `a = b`.
+    /// `a <= b`, `a >= b`, `a < b`, `a > b` and `a = b`.
     pub fn unread_limits(&self) -> Vec<&str> {
         self.0.signature.unread_limits()
     }

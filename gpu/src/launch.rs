@@ -23,8 +23,10 @@ use vincie_ptx::LaunchConfig;
 pub struct Launch<'k> {
     kernel: &'k Kernel,
     given: Vec<Given>,
-    /// Values of all arguments.
+    /// Values of all arguments, each from the start of a place of its own.
     values: Vec<Aligned>,
+    /// Where in `values` each argument starts.
+    starts: Vec<usize>,
     used: Vec<Use>,
     dims: Vec<(String, u64)>,
     grid: Option<[u32; 3]>,
@@ -35,10 +37,14 @@ pub struct Launch<'k> {
     note: String,
 }
 
-/// Room for one argument, aligned for any of them, tensor maps included.
+/// Room for an argument, aligned for any of them, tensor maps included. Only structs may take more
+/// than one.
 #[derive(Clone, Copy)]
 #[repr(C, align(128))]
-struct Aligned([u8; 128]);
+struct Aligned([u8; ROOM]);
+
+/// Bytes of [`Aligned`].
+const ROOM: usize = 128;
 
 /// Memory that a launch uses: notes the stream as one of its users.
 type Use = Box<dyn Fn(&Arc<StreamInner>) + Send>;
@@ -50,6 +56,7 @@ impl Kernel {
             kernel: self,
             given: Vec::new(),
             values: Vec::new(),
+            starts: Vec::new(),
             used: Vec::new(),
             dims: Vec::new(),
             grid: None,
@@ -64,10 +71,12 @@ impl Kernel {
 
 impl Launch<'_> {
     fn push(mut self, given: Given, bytes: &[u8]) -> Self {
-        let mut value = Aligned([0; 128]);
-        // Numbers have at most 8 bytes and tensor maps 128.
-        value.0[..bytes.len()].copy_from_slice(bytes);
-        self.values.push(value);
+        self.starts.push(self.values.len());
+        for part in bytes.chunks(ROOM) {
+            let mut value = Aligned([0; ROOM]);
+            value.0[..part.len()].copy_from_slice(part);
+            self.values.push(value);
+        }
         self.given.push(given);
         self
     }
@@ -95,6 +104,11 @@ impl Launch<'_> {
         let (bytes, value_bytes) = (size_of::<T>(), bytemuck::bytes_of(&value));
         let given = Given::Scalar { element: T::NAME, bytes, value: value.as_integer() };
         self.push(given, value_bytes)
+    }
+
+    /// The next argument has these bytes: a struct by value, or a number whose type is not known.
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        self.push(Given::Bytes(bytes.to_vec()), bytes)
     }
 
     /// The next argument is a tensor map.
@@ -220,8 +234,9 @@ impl Launch<'_> {
     }
 
     fn start(&self, kernel: &KernelInner, config: &LaunchConfig, stream: &Stream) -> Result<()> {
+        let first = self.values.as_ptr() as usize;
         let arguments: Vec<In<u8>> =
-            self.values.iter().map(|value| In::at(&raw const *value as usize)).collect();
+            self.starts.iter().map(|start| In::at(first + start * size_of::<Aligned>())).collect();
         let ([gx, gy, gz], [bx, by, bz]) = (config.grid, config.block);
         let shared_bytes = config.dynamic_shared as u32;
         let (function, raw) = (kernel.raw(), stream.0.raw());

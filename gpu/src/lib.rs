@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod buffer;
+mod case;
 mod copy;
 mod device;
 mod element;
@@ -29,6 +30,7 @@ mod trace;
 
 pub use buffer::Buffer;
 pub use bytemuck::Pod;
+pub use case::CaseRun;
 pub use device::{Device, Limits};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
@@ -45,5 +47,5 @@ pub use status::{DriverStatus, driver_status};
 pub use stream::Stream;
 pub use tensor_map::{TensorMap, TileLayout};
 pub use trace::{KernelTime, Span, Trace};
-pub use vincie_driver::emulator;
+pub use vincie_driver::{LIBRARY_VARIABLE, emulator};
 pub use vincie_ptx::Swizzle;

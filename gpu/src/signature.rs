@@ -22,6 +22,8 @@ pub(crate) enum Given {
     Buffer { element: &'static str, element_bytes: usize, len: usize, tag: String },
     /// A number: its type and size, and its value where that is whole.
     Scalar { element: &'static str, bytes: usize, value: Option<i64> },
+    /// Bytes of any type.
+    Bytes(Vec<u8>),
     /// A tensor map.
     Map,
     /// A null pointer.
@@ -75,10 +77,14 @@ impl Signature {
     pub(crate) fn values(&self, given: &[Given], dims: &[(String, u64)]) -> Values {
         let mut values = Values::new();
         for (parameter, given) in self.parameters.iter().zip(given) {
-            if let (Some(contract), Given::Scalar { value: Some(value), .. }) =
-                (&parameter.contract, given)
-            {
-                values.insert(contract.name.clone(), *value);
+            let Some(contract) = &parameter.contract else { continue };
+            let value = match given {
+                Given::Scalar { value, .. } => *value,
+                Given::Bytes(bytes) if !contract.is_pointer => integer(&contract.element, bytes),
+                _ => None,
+            };
+            if let Some(value) = value {
+                values.insert(contract.name.clone(), value);
             }
         }
         for (name, value) in dims {
@@ -226,6 +232,7 @@ impl Parameter {
         let (bytes, what) = match given {
             Given::Buffer { .. } => (8, "a buffer"),
             Given::Scalar { bytes, .. } => (*bytes, "a number"),
+            Given::Bytes(bytes) => (bytes.len(), "a value"),
             Given::Map => (vincie_driver::TENSOR_MAP_BYTES, "a tensor map"),
             Given::Null => (8, "a null pointer"),
         };
@@ -260,13 +267,27 @@ impl Parameter {
             Given::Null if !contract.is_pointer => {
                 Err(format!("a null pointer; the contract says {want}"))
             }
-            Given::Map | Given::Null => Ok(()),
+            // Their number is all that is known of them.
+            Given::Bytes(_) | Given::Map | Given::Null => Ok(()),
         }
     }
 }
 
 fn element_size(name: &str, otherwise: usize) -> i64 {
     Type::parse(name).map_or(otherwise, Type::bytes) as i64
+}
+
+/// The value of bytes that a contract calls a whole number.
+fn integer(element: &str, bytes: &[u8]) -> Option<i64> {
+    let element = Type::parse(element).filter(|ty| ty.is_integer() && ty.bytes() == bytes.len())?;
+    let mut word = [0; 8];
+    word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    let unused = 64 - 8 * bytes.len() as u32;
+    let shifted = u64::from_le_bytes(word) << unused;
+    if element.is_signed() {
+        return Some(shifted as i64 >> unused);
+    }
+    i64::try_from(shifted >> unused).ok()
 }
 
 /// How many elements a contract's shape has; nothing where a name has no value.

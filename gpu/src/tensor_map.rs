@@ -7,9 +7,23 @@ use std::fmt;
 use std::sync::Arc;
 use vincie_driver::{In, Out, TENSOR_MAP_BYTES, call};
 use vincie_ptx::Swizzle;
+use vincie_ptx::parse::Type;
 
-/// Names of element types by the driver's number.
-const ELEMENTS: [&str; 10] = ["u8", "u16", "u32", "s32", "u64", "s64", "f16", "f32", "f64", "bf16"];
+/// Element types with the driver's number. A copy does not care for the sign of a byte.
+const ELEMENTS: [(Type, i32); 12] = [
+    (Type::U8, 0),
+    (Type::S8, 0),
+    (Type::U16, 1),
+    (Type::U32, 2),
+    (Type::S32, 3),
+    (Type::U64, 4),
+    (Type::S64, 5),
+    (Type::F16, 6),
+    (Type::F32, 7),
+    (Type::F64, 8),
+    (Type::Bf16, 9),
+    (Type::Tf32, 11),
+];
 
 /// The tensor and the tile that one copy moves. All lists start with the innermost dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +50,16 @@ pub struct TensorMap {
 impl TensorMap {
     /// Makes the map; the tensor lies inside the buffer and starts at its first value.
     pub fn new<T: Element>(buffer: &Buffer<T>, layout: &TileLayout) -> Result<TensorMap> {
+        let element = Type::parse(T::NAME).expect("elements have the names of PTX types");
+        Self::encode(buffer, element, layout)
+    }
+
+    /// Makes the map of elements of any type over a buffer of bytes.
+    pub fn of_bytes(buffer: &Buffer<u8>, element: Type, layout: &TileLayout) -> Result<TensorMap> {
+        Self::encode(buffer, element, layout)
+    }
+
+    fn encode<T>(buffer: &Buffer<T>, element: Type, layout: &TileLayout) -> Result<TensorMap> {
         let tag = buffer.tag();
         let fail = |what: String| Err(Error::argument(format!("tensor map of `{tag}`: {what}")));
         let TileLayout { dims, strides, tile, swizzle } = layout;
@@ -47,10 +71,11 @@ impl TensorMap {
                  expected n of 1 to 5, n - 1 and n"
             ));
         }
-        let Some(element) = ELEMENTS.iter().position(|name| *name == T::NAME) else {
-            return fail(format!("elements of {}; expected one of {ELEMENTS:?}", T::NAME));
+        let Some((_, number)) = ELEMENTS.iter().find(|(known, _)| *known == element) else {
+            let known = ELEMENTS.map(|(known, _)| known);
+            return fail(format!("elements of {element:?}; expected one of {known:?}"));
         };
-        let needed = extent(layout, size_of::<T>());
+        let needed = extent(layout, element.bytes());
         if needed.is_none_or(|needed| needed > buffer.bytes() as u64) {
             let have = buffer.bytes();
             return fail(format!("{dims:?} with strides {strides:?} does not fit {have} bytes"));
@@ -71,7 +96,7 @@ impl TensorMap {
         let code = unsafe {
             call::cuTensorMapEncodeTiled(
                 Out::to(&mut encoded),
-                element as i32,
+                *number,
                 rank as u32,
                 buffer.address(),
                 In::from(dims),

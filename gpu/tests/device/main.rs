@@ -1,5 +1,6 @@
 //! The device on emulated ones, of which every test has its own: faults and memory belong to one.
 
+mod case;
 mod fault;
 mod graph;
 mod launch;

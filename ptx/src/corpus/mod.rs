@@ -3,10 +3,14 @@
 
 mod case;
 mod compare;
+mod embedded;
 mod mutate;
+mod output;
 mod run;
 
 pub use case::{Arg, Case, TensorMapSpec};
 pub use compare::Mismatch;
+pub use embedded::{CORPUS, EmbeddedSet, MICROTESTS};
 pub use mutate::{Mutant, mutants};
+pub use output::{Dtype, Input, Output};
 pub use run::{Outcome, Verdict};
