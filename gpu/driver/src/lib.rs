@@ -22,4 +22,4 @@ pub use abi::{
 pub use calls::{NAMES, call};
 pub use library::{LIBRARY_VARIABLE, Library, library};
 pub use result::{Code, last_raw_code, message};
-pub use select::{Driver, select, selected};
+pub use select::{Driver, select, selected, set_default};
