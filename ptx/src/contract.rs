@@ -2,10 +2,10 @@
 //! parameters, its launch shape, its limits, and the order of its reductions.
 //!
 //! ```text
-//! // rms_norm_forward_bf16: x / √(mean(x²) + ε) · w, by rows.
-//! // params  x: ptr bf16 [rows,cols] · w: ptr bf16 [cols] · out: ptr bf16 [rows,cols] · eps: f32
+//! // rms_norm_forward_bf16: x / sqrt(mean(x^2) + eps) * w, by rows.
+//! // params  x: ptr bf16 [rows,cols] | w: ptr bf16 [cols] | out: ptr bf16 [rows,cols] | eps: f32
 //! // grid    (rows, 1, 1)   block 256   smem 1_024
-//! // limits  cols ≤ 8192, regs ≤ 64
+//! // limits  cols <= 8192, regs <= 64
 //! // order   lanes, then warps, left to right
 //! ```
 
@@ -30,7 +30,7 @@ pub struct Contract {
     pub shared_bytes: usize,
     /// Limits as written.
     pub limits: Vec<String>,
-    /// Most registers a thread may take, where `regs ≤ N` stands among the limits.
+    /// Most registers a thread may take, where `regs <= N` stands among the limits.
     pub registers: Option<u32>,
     /// Order of reductions, empty where there are none.
     pub order: String,
@@ -82,7 +82,7 @@ impl Contract {
             .ok_or_else(|| fail(format!("`{first}`, expected `entry: what it computes`")))?;
         let list = section(&lines, "params").ok_or_else(|| fail("no `params`".into()))?;
         let mut params = Vec::new();
-        for item in list.split('·').map(str::trim).filter(|item| !item.is_empty()) {
+        for item in list.split('|').map(str::trim).filter(|item| !item.is_empty()) {
             params.push(param(item).ok_or_else(|| {
                 fail(format!(
                     "parameter `{item}`, expected `name: ptr type [axes]` or `name: type`"
@@ -109,7 +109,7 @@ impl Contract {
             .map(|text| text.split(',').map(|limit| limit.trim().to_string()).collect())
             .unwrap_or_default();
         let registers = limits.iter().find_map(|limit| {
-            limit.strip_prefix("regs")?.trim().strip_prefix('≤')?.trim().parse().ok()
+            limit.strip_prefix("regs")?.trim().strip_prefix("<=")?.trim().parse().ok()
         });
         Ok(Contract {
             entry: entry.trim().to_string(),
@@ -230,11 +230,11 @@ fn axes(text: &str, open: char, close: char) -> Option<(Vec<String>, &str)> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "// scale_f32: out = x · factor.
-// params  x: ptr f32 [rows,cols] · out: ptr f32 [rows,cols] ·
-//         factor: f32 · count: u32
+    const TEXT: &str = "// scale_f32: out = x * factor.
+// params  x: ptr f32 [rows,cols] | out: ptr f32 [rows,cols] |
+//         factor: f32 | count: u32
 // grid    (ceil(count/256), 1, 1)   block 256   smem 1_024
-// limits  count ≥ 1, regs ≤ 32
+// limits  count >= 1, regs <= 32
 // order   none
 .version 8.0
 .target sm_80

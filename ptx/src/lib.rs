@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod assembler;
+pub mod catalogue;
 mod checks;
 pub mod contract;
 pub mod corpus;
@@ -12,6 +13,7 @@ mod error;
 mod machine;
 mod number;
 pub mod parse;
+pub mod template;
 
 pub use checks::{Finding, FindingKind, Party};
 pub use counters::{A100, Counters, H100, H200, Peaks, Roofline};

@@ -95,8 +95,8 @@ fn contracts_and_instructions_are_checked_without_an_assembler() {
             "// scale: x f.\n// params  {params}\n// grid    (1, 1, 1)   block 32   smem 0\n{head}"
         )
     };
-    scratch.file("kept.ptx", contract("x: ptr f32 [n] · f: f32"));
-    scratch.file("broken.ptx", contract("x: ptr f32 [n] · f: f64"));
+    scratch.file("kept.ptx", contract("x: ptr f32 [n] | f: f32"));
+    scratch.file("broken.ptx", contract("x: ptr f32 [n] | f: f64"));
     let kept = scratch.run_alone(["ptx", "check", "kept.ptx"]);
     assert!(kept.err.contains("skipped: assembly"), "{kept:?}");
     assert!(kept.passed().contains("kept"));

@@ -24,6 +24,12 @@ impl Module {
                 message: format!("{} bytes of text; limit {MAX_TEXT}", text.len()),
             });
         }
+        if let Some(at) = text.find(|c: char| !c.is_ascii()) {
+            let line = 1 + text[..at].matches('\n').count() as u32;
+            let found = text[at..].chars().next().unwrap_or_default();
+            let message = format!("`{found}`: NVIDIA's assembler takes ASCII only, comments too");
+            return Err(crate::Error::Parse { module: name.into(), line, message });
+        }
         let mut cursor = Cursor::new(tokens(text, name)?, name);
         let mut module = Module {
             name: name.to_string(),
