@@ -266,7 +266,7 @@ fn wgmma() {
         (FindingKind::MissingWgmmaFence, correct.replace(start, "")),
         (
             FindingKind::MissingWgmmaFence,
-            correct.replace(start, &format!("{start} mov.f32 %f2, 0f3F800000;")),
+            correct.replace(start, &format!("{start} add.f32 %f2, %f2, %f2;")),
         ),
         (FindingKind::MissingWgmmaWait, correct.replace(wait, "")),
         (

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     WgmmaInFlight = 5,
     /// Written by a cp.async that was waited for.
     CopyDone = 6,
+    /// Read by a wgmma that was waited for.
+    WgmmaDone = 7,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             4 => Kind::BulkInFlight,
             5 => Kind::WgmmaInFlight,
             6 => Kind::CopyDone,
+            7 => Kind::WgmmaDone,
             _ => Kind::Plain,
         }
     }
@@ -221,7 +224,7 @@ fn is_ordered(stamp: Stamp, actor: &Actor<'_>) -> bool {
     match stamp.kind() {
         Kind::CopyInFlight | Kind::BulkInFlight | Kind::WgmmaInFlight => return false,
         Kind::Strong if mine.kind() == Kind::Strong => return true,
-        Kind::Plain | Kind::Strong | Kind::CopyDone
+        Kind::Plain | Kind::Strong | Kind::CopyDone | Kind::WgmmaDone
             if stamp.warp() == mine.warp() && stamp.lanes & !mine.lanes == 0 =>
         {
             return true;

@@ -209,7 +209,10 @@ impl<'a> Decoder<'a> {
                 self.constant(value, wide)
             }
             Operand::Name(name) => {
-                return self.unsupported(&format!("`{name}` is not declared as a value"));
+                let Some(address) = self.module.function_address(name) else {
+                    return self.unsupported(&format!("`{name}` is not declared as a value"));
+                };
+                self.bits(address, wide)
             }
             Operand::Sink => SINK,
             other => return self.unsupported(&format!("{other:?} as a source")),

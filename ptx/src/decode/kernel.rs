@@ -48,6 +48,8 @@ pub struct Kernel {
     /// True where CTAs may talk to each other through memory.
     pub(crate) communicates: bool,
     pub(crate) uses_wgmma: bool,
+    /// Address of each function of the module, and its frame.
+    pub(crate) entry_points: Vec<(u64, u32)>,
 }
 
 impl Module {
@@ -74,10 +76,15 @@ impl Module {
             virtual_registers += function.registers.iter().filter(|t| t.bytes() >= 2).count();
             frames.push(decode_function(self, function, &layout, &mut callees, &mut code)?);
         }
+        let address = |name: &String| self.function_address(name);
+        let numbered = callees.iter().zip(0..);
+        let entry_points = numbered.filter_map(|(name, at)| Some((address(name)?, at))).collect();
         let communicates = code.iter().any(|inst: &Inst| match &inst.op {
             Op::Atom(_) => true,
             Op::Load { order, .. } | Op::Store { order, .. } => order.strong,
             Op::Fence(super::op::FenceKind::Memory(_)) => true,
+            Op::Bulk(bulk) => bulk.reduce.is_some(),
+            Op::BulkTensor(tensor) => tensor.reduce.is_some(),
             _ => false,
         });
         let uses_wgmma = code.iter().any(|inst| matches!(inst.op, Op::Wgmma(_)));
@@ -96,6 +103,7 @@ impl Module {
             files: self.files.clone(),
             communicates,
             uses_wgmma,
+            entry_points,
         })
     }
 }
@@ -129,12 +137,20 @@ impl Kernel {
     }
 }
 
-/// The entry and every function that a chain of direct calls can reach.
+/// The entry and every function that a chain of calls can reach.
 fn reachable<'m>(module: &'m Module, entry: &'m Function) -> Vec<&'m Function> {
     let mut list = vec![entry];
     let mut at = 0;
     while at < list.len() {
         for statement in list[at].body.iter().filter(|s| s.opcode == "call") {
+            if statement.operands.iter().any(|o| matches!(o, crate::parse::Operand::Register(_))) {
+                let any = module.functions.iter().filter(|f| !f.is_entry && f.has_body);
+                for function in any {
+                    if !list.iter().any(|f| f.name == function.name) {
+                        list.push(function);
+                    }
+                }
+            }
             for operand in &statement.operands {
                 if let crate::parse::Operand::Name(name) = operand
                     && let Some(function) = module.function(name)

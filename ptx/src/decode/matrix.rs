@@ -19,11 +19,26 @@ fn element(word: &str) -> Option<Element> {
         "u8" => Element::U8,
         "s4" => Element::S4,
         "u4" => Element::U4,
+        "b1" => Element::B1,
         "s32" => Element::S32,
         "e4m3" => Element::E4m3,
         "e5m2" => Element::E5m2,
         _ => return None,
     })
+}
+
+/// The shapes WMMA has for an element type of A and B.
+fn is_wmma_shape(shape: Shape, element: Element) -> bool {
+    let tall = [(16, 16), (32, 8), (8, 32)].contains(&(shape.m, shape.n));
+    let small = (shape.m, shape.n) == (8, 8);
+    match element {
+        Element::F16 | Element::Bf16 | Element::S8 | Element::U8 => tall && shape.k == 16,
+        Element::Tf32 => (shape.m, shape.n, shape.k) == (16, 16, 8),
+        Element::F64 => small && shape.k == 4,
+        Element::S4 | Element::U4 => small && shape.k == 32,
+        Element::B1 => small && shape.k == 128,
+        _ => false,
+    }
 }
 
 /// `m16n8k16`.
@@ -37,6 +52,7 @@ impl Element {
     /// Bits an element takes in a fragment.
     pub(crate) fn bits(self) -> usize {
         match self {
+            Element::B1 => 1,
             Element::S4 | Element::U4 => 4,
             Element::S8 | Element::U8 | Element::E4m3 | Element::E5m2 => 8,
             Element::F16 | Element::Bf16 => 16,
@@ -137,7 +153,7 @@ impl Decoder<'_> {
             return self.unsupported("needs four element types");
         };
         let row_column = self.has("row") && self.has("col");
-        let odd = ["sp", "and", "xor", "popc", "kind::f8f6f4", "kind::mxf8f6f4"];
+        let odd = ["sp", "sp::ordered_metadata", "kind::f8f6f4", "kind::mxf8f6f4"];
         if !row_column || self.statement.modifiers.iter().any(|m| odd.contains(&m.as_str())) {
             return self.unsupported("");
         }
@@ -161,7 +177,8 @@ impl Decoder<'_> {
         let m8_ok = shape.m == 16
             || (a_type == Element::F64 && shape.k == 4)
             || (matches!(a_type, Element::S8 | Element::U8) && shape.k == 16)
-            || (matches!(a_type, Element::S4 | Element::U4) && shape.k == 32);
+            || (matches!(a_type, Element::S4 | Element::U4) && shape.k == 32)
+            || (a_type == Element::B1 && shape.k == 128);
         if shape.n != 8 || !m8_ok {
             return self.unsupported("");
         }
@@ -172,6 +189,7 @@ impl Decoder<'_> {
             c_type,
             d_type,
             saturate: self.has("satfinite"),
+            is_xor: self.has("xor"),
             a,
             b,
             c,
@@ -192,16 +210,35 @@ impl Decoder<'_> {
                 [d, a, b, c] => (a, b, d, c),
                 _ => return self.unsupported("element types"),
             };
-            if matches!(a_type, Element::F64 | Element::S4 | Element::U4) {
-                return self.unsupported("");
+            let wide = a_type == Element::F64;
+            let a = self.vector_sources(1, wide, Type::B32)?;
+            let b = self.vector_sources(2, wide, Type::B32)?;
+            let c = self.vector_sources(3, wide, Type::B32)?;
+            let d = self.vector_destinations(0, wide)?;
+            let fits = |list: &[Reg], rows: usize, cols: usize, e: Element| {
+                list.len() * 32 * if wide { 64 } else { 32 } >= rows * cols * e.bits()
+            };
+            let all = fits(&a, shape.m, shape.k, a_type)
+                && fits(&b, shape.k, shape.n, b_type)
+                && fits(&c, shape.m, shape.n, c_type)
+                && fits(&d, shape.m, shape.n, d_type);
+            if !all || !is_wmma_shape(shape, a_type) {
+                return self.unsupported("shape, types and register counts do not fit");
             }
-            let a = self.vector_sources(1, false, Type::B32)?;
-            let b = self.vector_sources(2, false, Type::B32)?;
-            let c = self.vector_sources(3, false, Type::B32)?;
-            let d = self.vector_destinations(0, false)?;
-            let saturate = self.has("satfinite");
-            let mma =
-                Mma { shape, a_type, b_type, c_type, d_type, saturate, a, b, c, d, is_wmma: true };
+            let mma = Mma {
+                shape,
+                a_type,
+                b_type,
+                c_type,
+                d_type,
+                saturate: self.has("satfinite"),
+                is_xor: self.has("xor"),
+                a,
+                b,
+                c,
+                d,
+                is_wmma: true,
+            };
             self.emit_flow(Op::Mma(Box::new(mma)), Class::Tensor, Flow::Own);
             return Ok(());
         }
@@ -214,13 +251,28 @@ impl Decoder<'_> {
             Some("c" | "d") => WmmaPart::C,
             _ => return self.unsupported(""),
         };
+        let known = [
+            Element::F16,
+            Element::Bf16,
+            Element::Tf32,
+            Element::F64,
+            Element::S8,
+            Element::U8,
+            Element::S4,
+            Element::U4,
+            Element::B1,
+        ];
+        if !known.iter().any(|e| is_wmma_shape(shape, *e)) {
+            return self.unsupported("shape");
+        }
         let is_store = self.has("store");
+        let wide = element == Element::F64;
         let (address_at, registers_at) = if is_store { (0, 1) } else { (1, 0) };
         let (addr, implied) = self.addr(address_at)?;
         let registers = if is_store {
-            self.vector_sources(registers_at, false, Type::B32)?
+            self.vector_sources(registers_at, wide, Type::B32)?
         } else {
-            self.vector_destinations(registers_at, false)?
+            self.vector_destinations(registers_at, wide)?
         };
         let stride = if self.count() > 2 { self.src_as(2, false, Type::U32)? } else { 0 };
         let space = match self.space(implied) {

@@ -119,6 +119,8 @@ pub(crate) enum Element {
     U8,
     S4,
     U4,
+    /// A bit; a sum counts the ones of `and` or `xor`.
+    B1,
     S32,
     E4m3,
     E5m2,
@@ -139,11 +141,13 @@ pub(crate) struct Mma {
     pub(crate) c_type: Element,
     pub(crate) d_type: Element,
     pub(crate) saturate: bool,
-    /// False where the WMMA fragment order, opaque to kernels, applies.
+    /// Products of bits are `xor` instead of `and`.
+    pub(crate) is_xor: bool,
     pub(crate) a: Vec<Reg>,
     pub(crate) b: Vec<Reg>,
     pub(crate) c: Vec<Reg>,
     pub(crate) d: Vec<Reg>,
+    /// True where the WMMA fragment order, opaque to kernels, applies.
     pub(crate) is_wmma: bool,
 }
 
@@ -401,6 +405,12 @@ pub(crate) enum Op {
     },
     Call {
         function: u32,
+        args: Box<[(u32, u32)]>,
+        results: Box<[(u32, u32)]>,
+    },
+    /// A call through a register that holds a function's address.
+    CallRegister {
+        target: Row,
         args: Box<[(u32, u32)]>,
         results: Box<[(u32, u32)]>,
     },

@@ -96,8 +96,7 @@ impl Exec<'_> {
     }
 
     fn local_end(&self, warp: &Warp) -> usize {
-        let function = warp.groups.iter().find(|g| g.base == warp.base).map_or(0, |g| g.function);
-        warp.local_base as usize + self.kernel.frames[function as usize].local_bytes
+        warp.local_base as usize + self.kernel.frames[warp.function as usize].local_bytes
     }
 
     #[inline]

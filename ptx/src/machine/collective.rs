@@ -22,19 +22,31 @@ impl Exec<'_> {
             | Op::Elect { mask, .. } => *mask,
             _ => return After::Next,
         };
-        let mask = warp.r32(row)[active.trailing_zeros() as usize];
-        if self.options.checks.sync && active & !mask != 0 {
-            let lane = (active & !mask).trailing_zeros();
-            // Lanes may name disjoint masks; each must name itself.
-            if Lanes(active).any(|l| warp.r32(row)[l] >> l & 1 == 0) {
-                let message = format!("the lane is not in its own mask {mask:#010x}");
-                let kind = FindingKind::DivergentCollective;
-                self.report(kind, warp, inst, Some(lane), None, None, message);
-            }
+        let masks = *warp.r32(row);
+        let union = Lanes(active).fold(0, |all, lane| all | masks[lane]);
+        if self.options.checks.sync
+            && let Some(lane) = Lanes(active).find(|lane| masks[*lane] >> lane & 1 == 0)
+        {
+            let message = format!("the lane is not in its own mask {:#010x}", masks[lane]);
+            let kind = FindingKind::DivergentCollective;
+            self.report(kind, warp, inst, Some(lane as u32), None, None, message);
         }
-        if !std::mem::take(&mut warp.forced) && !self.converge(warp, current, active, mask) {
+        if !std::mem::take(&mut warp.forced) && !self.converge(warp, current, active, union) {
             return After::Regroup;
         }
+        // Tiles of a warp name masks of their own and do not see each other.
+        let mut rest = active;
+        while rest != 0 {
+            let mask = masks[rest.trailing_zeros() as usize];
+            let tile = Lanes(rest).filter(|lane| masks[*lane] == mask).fold(0, |m, l| m | 1 << l);
+            self.exchange::<C>(warp, inst, tile, mask);
+            rest &= !tile;
+        }
+        After::Next
+    }
+
+    /// What the lanes of one mask do together.
+    fn exchange<const C: bool>(&mut self, warp: &mut Warp, inst: &Inst, active: u32, mask: u32) {
         match &inst.op {
             Op::Shfl { mode, d, p, a, b, c, .. } => {
                 self.shuffle::<C>(warp, inst, active, (*mode, *d, *p), (*a, *b, *c), mask);
@@ -105,7 +117,6 @@ impl Exec<'_> {
             }
             _ => {}
         }
-        After::Next
     }
 
     fn shuffle<const C: bool>(

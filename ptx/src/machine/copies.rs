@@ -87,7 +87,7 @@ impl Exec<'_> {
                     self.bad_access(FindingKind::Misaligned, warp, inst, lane, from, message);
                     continue;
                 }
-                if !self.global_bytes(warp, inst, lane, from, take, false) {
+                if !self.global_bytes(warp, inst, lane, from, take, false, Kind::Plain) {
                     continue;
                 }
             }
@@ -114,6 +114,7 @@ impl Exec<'_> {
     }
 
     /// Checks a range of device memory for bounds, contents and order.
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn global_bytes(
         &mut self,
         warp: &mut Warp,
@@ -122,6 +123,7 @@ impl Exec<'_> {
         address: u64,
         bytes: usize,
         is_write: bool,
+        kind: Kind,
     ) -> bool {
         let mut at = address;
         let end = address + bytes as u64;
@@ -141,7 +143,6 @@ impl Exec<'_> {
                     }
                 }
                 if self.options.checks.race {
-                    let kind = Kind::Plain;
                     self.race(warp, inst, lane, place, at, piece as usize, is_write, kind, false);
                 }
             }
@@ -247,8 +248,10 @@ impl Exec<'_> {
                 continue;
             };
             let is_load = op.kind != BulkKind::Store;
+            // Reductions are atomic by element.
+            let kind = if op.reduce.is_some() { Kind::Strong } else { Kind::Plain };
             if let Some(global) = global
-                && !self.global_bytes(warp, inst, lane, global, bytes, !is_load)
+                && !self.global_bytes(warp, inst, lane, global, bytes, !is_load, kind)
             {
                 continue;
             }

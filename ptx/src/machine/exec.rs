@@ -206,6 +206,7 @@ impl<'a> Exec<'a> {
             let depth = group.frames.len();
             warp.base = group.base;
             warp.local_base = group.local;
+            warp.function = group.function;
             let rotating = warp.rotate > 0;
             let mut stop = u32::MAX;
             let mut others = false;
@@ -283,9 +284,10 @@ impl<'a> Exec<'a> {
                         flow(warp, inst, active);
                     }
                     if !warp.written_at.is_empty() && !matches!(inst.op, Op::Wgmma(_)) {
+                        let when = warp.write_time(matches!(inst.op, Op::Move { .. }));
                         for row in &inst.writes {
                             let at = (warp.base + row) as usize;
-                            warp.written_at[at] = warp.executed;
+                            warp.written_at[at] = when;
                         }
                     }
                 }

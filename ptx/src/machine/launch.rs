@@ -82,13 +82,14 @@ impl Machine {
             bytes.resize(variable.bytes, 0);
             for (offset, name, addend, size) in &variable.relocations {
                 let target = module.variables.iter().position(|v| v.name == *name);
-                let Some(target) = target.filter(|t| addresses[*t] != 0) else {
+                let target = target.map(|t| addresses[t]).filter(|address| *address != 0);
+                let Some(target) = target.or_else(|| module.function_address(name)) else {
                     return Err(Error::Launch(format!(
                         "{}: initialiser names `{name}`, which has no address",
                         module.name
                     )));
                 };
-                let value = addresses[target].wrapping_add(*addend as u64).to_le_bytes();
+                let value = target.wrapping_add(*addend as u64).to_le_bytes();
                 bytes[*offset..*offset + size].copy_from_slice(&value[..*size]);
             }
             self.write(DevicePtr(addresses[index]), &bytes)?;

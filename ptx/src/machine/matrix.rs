@@ -177,7 +177,14 @@ impl Exec<'_> {
             WmmaPart::B => (op.shape.k, op.shape.n),
             WmmaPart::C => (op.shape.m, op.shape.n),
         };
-        let bits = op.element.bits();
+        // Elements of less than a byte move 32 bits at a time, as they are packed along k.
+        let pack = if op.element.bits() < 8 { 32 / op.element.bits() } else { 1 };
+        let (rows, cols) = match op.part {
+            WmmaPart::A => (rows, cols / pack),
+            WmmaPart::B => (rows / pack, cols),
+            WmmaPart::C => (rows, cols),
+        };
+        let bits = op.element.bits() * pack;
         let bytes = bits / 8;
         let each = rows * cols / 32;
         let a_register = 32 / bits.min(32);
@@ -186,13 +193,16 @@ impl Exec<'_> {
             self.check_address(warp, inst, op.addr.base, u32::MAX);
         }
         let base = Self::address(warp, op.addr, 0);
-        let stride = if op.stride == 0 { packed } else { warp.r32(op.stride)[0] as usize };
+        let stride = if op.stride == 0 { packed } else { warp.r32(op.stride)[0] as usize / pack };
         for lane in 0..32 {
             for j in 0..each {
                 let index = lane * each + j;
-                let (row, col) = (index / cols, index % cols);
+                let (row, col) = match op.part {
+                    WmmaPart::B => (index % rows, index / rows),
+                    _ => (index / cols, index % cols),
+                };
                 let linear = if op.is_column { col * stride + row } else { row * stride + col };
-                let address = base + (linear * bytes) as u64;
+                let address = base.wrapping_add((linear * bytes) as u64);
                 let Some(place) =
                     self.resolve(warp, inst, lane, op.space, address, bytes, op.is_store)
                 else {
@@ -220,9 +230,9 @@ impl Exec<'_> {
                     let message = "read of memory that nobody has written".to_string();
                     self.report(kind, warp, inst, Some(lane as u32), Some(address), None, message);
                 }
-                let field = if bits >= 32 { u32::MAX } else { ((1u32 << bits) - 1) << shift };
-                let old = warp.r32(reg.row)[lane];
-                warp.w32(reg.row)[lane] = (old & !field) | ((value as u32) << shift & field);
+                let field = if bits >= 32 { u64::MAX } else { ((1u64 << bits) - 1) << shift };
+                let old = warp.value(reg, lane);
+                warp.set(reg, lane, (old & !field) | (value << shift & field));
                 let known = if state == UNDEFINED { 0 } else { u32::MAX };
                 warp.set_defined(reg.row, 1 << lane, known, known);
             }

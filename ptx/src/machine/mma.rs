@@ -82,12 +82,16 @@ pub(crate) fn decode_integer(element: Element, word: u64, e: usize) -> i32 {
         Element::U8 => i32::from((word >> (8 * e)) as u8),
         Element::S4 => i32::from(((word >> (4 * e)) as i8) << 4 >> 4),
         Element::U4 => (word >> (4 * e)) as i32 & 0xf,
+        Element::B1 => (word >> e) as i32 & 1,
         _ => word as i32,
     }
 }
 
 pub(crate) fn is_integer(element: Element) -> bool {
-    matches!(element, Element::S8 | Element::U8 | Element::S4 | Element::U4 | Element::S32)
+    matches!(
+        element,
+        Element::S8 | Element::U8 | Element::S4 | Element::U4 | Element::B1 | Element::S32
+    )
 }
 
 impl Exec<'_> {
@@ -226,7 +230,11 @@ fn place(op: &Mma, fragment: Fragment, bits: usize, lane: usize, j: usize) -> (u
         Fragment::C => (op.shape.m, op.shape.n),
     };
     let index = lane * (rows * cols / 32) + j;
-    (index / cols, index % cols)
+    match fragment {
+        // Down the columns, so that elements of less than a byte stay packed along k.
+        Fragment::B => (index % rows, index / rows),
+        _ => (index / cols, index % cols),
+    }
 }
 
 fn gather(warp: &Warp, op: &Mma, fragment: Fragment, regs: &[Reg], element: Element) -> Vec<f64> {
@@ -263,6 +271,10 @@ fn mma_any(warp: &mut Warp, op: &Mma) {
         for col in 0..n {
             let mut sum = c[row * n + col];
             for inner in 0..k {
+                if op.is_xor {
+                    sum += (a[row * k + inner] - b[inner * n + col]).abs();
+                    continue;
+                }
                 sum = a[row * k + inner].mul_add(b[inner * n + col], sum);
                 if !integers && op.d_type != Element::F64 {
                     // Accumulation keeps the precision of f32.

@@ -6,7 +6,7 @@ use super::exec::Exec;
 use super::global::Touch;
 use super::warp::Warp;
 use crate::checks::{Actor, Conflict, FindingKind, Kind, Party, Stamp};
-use crate::decode::{Inst, Order, Scope};
+use crate::decode::{Inst, Op, Order, Scope};
 
 impl Exec<'_> {
     #[allow(clippy::too_many_arguments)]
@@ -132,13 +132,20 @@ impl Exec<'_> {
         is_write: bool,
         conflict: Conflict,
     ) {
+        // A copy that an mbarrier announces overwrites what others still use.
+        let by_mbarrier = is_write
+            && match &inst.op {
+                Op::Bulk(bulk) => bulk.mbarrier.is_some(),
+                Op::BulkTensor(tensor) => tensor.is_load,
+                _ => false,
+            };
         let stamp = conflict.stamp;
         let other_cta = stamp.warp() / 32;
         let own_cta = self.ctas[warp.cta].linear;
         let crosses = match place {
             Place::Shared { cta, .. } => {
-                stamp.kind() != Kind::Transaction
-                    && (other_cta != own_cta || self.ctas[cta].linear != own_cta)
+                self.ctas[cta].linear != own_cta
+                    || (stamp.kind() != Kind::Transaction && other_cta != own_cta)
             }
             _ => false,
         };
@@ -153,6 +160,8 @@ impl Exec<'_> {
             (Kind::Transaction, _) => "copy that an mbarrier announces",
             (Kind::BulkInFlight, _) => "read of a bulk copy in flight",
             (Kind::WgmmaInFlight, _) => "read of a wgmma in flight",
+            (Kind::WgmmaDone, _) => "read of a wgmma that was waited for later",
+            (Kind::CopyDone, _) => "cp.async that was waited for later",
             (Kind::Strong, true) => "atomic write",
             (Kind::Strong, false) => "atomic read",
             (_, true) => "write",
@@ -171,8 +180,13 @@ impl Exec<'_> {
             Kind::CopyInFlight => kinds = vec![FindingKind::CpAsyncWait],
             Kind::Transaction => kinds.insert(0, FindingKind::MissingMbarrierWait),
             Kind::BulkInFlight => kinds.insert(0, FindingKind::CpAsyncWait),
-            Kind::WgmmaInFlight => kinds.insert(0, FindingKind::MissingWgmmaWait),
+            // A copy or product that its own thread waited for only after it let others go on.
+            Kind::CopyDone => kinds.push(FindingKind::CpAsyncWait),
+            Kind::WgmmaInFlight | Kind::WgmmaDone => kinds.insert(0, FindingKind::MissingWgmmaWait),
             _ => {}
+        }
+        if by_mbarrier && stamp.kind() != Kind::Transaction {
+            kinds.push(FindingKind::MissingMbarrierWait);
         }
         for kind in kinds {
             let (other, message) = (Some(other.clone()), message.clone());

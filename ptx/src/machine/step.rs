@@ -2,7 +2,7 @@
 
 use super::access::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW};
 use super::exec::{After, Exec};
-use super::warp::{CallFrame, Lanes, Warp};
+use super::warp::{CallFrame, Group, Lanes, Warp};
 use crate::checks::FindingKind;
 use crate::decode::{Carry, CarryKind, FenceKind, Inst, Op, Reg, Scope, Space, Value};
 use crate::error::Error;
@@ -177,7 +177,27 @@ impl Exec<'_> {
                 return self.branch_index(warp, current, inst, active, targets, *index);
             }
             Op::Call { function, args, results: _ } => {
-                return self.call(warp, current, active, *function, args);
+                return self.call(warp, current, &[(active, *function)], args);
+            }
+            Op::CallRegister { target, args, .. } => {
+                let mut calls: Vec<(u32, u32)> = Vec::new();
+                for lane in Lanes(active) {
+                    let address = warp.r64(*target)[lane];
+                    let found = self.kernel.entry_points.iter().find(|e| e.0 == address);
+                    let Some((_, function)) = found.filter(|e| e.1 > 0) else {
+                        let message = format!(
+                            "{} line {}: {address:#x} is the address of no function",
+                            self.kernel.name, inst.line
+                        );
+                        self.fault = Some(Error::Fault(message));
+                        return After::Regroup;
+                    };
+                    match calls.iter_mut().find(|call| call.1 == *function) {
+                        Some(call) => call.0 |= 1 << lane,
+                        None => calls.push((1 << lane, *function)),
+                    }
+                }
+                return self.call(warp, current, &calls, args);
             }
             Op::Return => return self.leave(warp, current, active),
             Op::Exit => return self.exit_lanes(warp, current, active),
@@ -374,19 +394,38 @@ impl Exec<'_> {
         &mut self,
         warp: &mut Warp,
         current: usize,
-        active: u32,
-        function: u32,
+        calls: &[(u32, u32)],
         args: &[(u32, u32)],
     ) -> After {
         let group = warp.groups[current].clone();
-        let caller = &self.kernel.frames[group.function as usize];
-        let callee = &self.kernel.frames[function as usize];
         if group.frames.len() >= MAX_DEPTH {
             let message = format!("{}: more than {MAX_DEPTH} calls deep", self.kernel.name);
             self.fault = Some(Error::Fault(message));
             return After::Regroup;
         }
-        let base = group.base + caller.rows;
+        for (active, function) in calls {
+            self.enter(warp, &group, *active, *function, args);
+            warp.groups[current].lanes &= !active;
+        }
+        warp.groups[current].pc += 1;
+        if warp.groups[current].lanes == 0 {
+            warp.groups.swap_remove(current);
+        }
+        After::Regroup
+    }
+
+    /// Makes a group of the lanes that enter a function.
+    fn enter(
+        &mut self,
+        warp: &mut Warp,
+        group: &Group,
+        active: u32,
+        function: u32,
+        args: &[(u32, u32)],
+    ) {
+        let caller = &self.kernel.frames[group.function as usize];
+        let callee = &self.kernel.frames[function as usize];
+        let base = self.free_rows(warp, group.base + caller.rows, function);
         let local = group.local + caller.local_bytes as u32;
         self.grow_local(warp, local as usize + callee.local_bytes);
         let stride = warp.local_stride;
@@ -408,14 +447,26 @@ impl Exec<'_> {
         inner.pc = callee.entry;
         inner.lanes = active;
         (inner.base, inner.local, inner.function, inner.frames) = (base, local, function, frames);
-        warp.groups[current].lanes &= !active;
-        warp.groups[current].pc += 1;
-        if warp.groups[current].lanes == 0 {
-            warp.groups.swap_remove(current);
-        }
         warp.groups.push(inner);
         self.fill_frame(warp, function as usize, base, local, active);
-        After::Regroup
+    }
+
+    /// First row for a frame of `function`: `wanted`, unless lanes that stand elsewhere hold
+    /// another function's frame there. Rows pack lanes by width, so such frames must not overlap.
+    fn free_rows(&self, warp: &Warp, wanted: u32, function: u32) -> u32 {
+        let frames = &self.kernel.frames;
+        let end = wanted + frames[function as usize].rows;
+        let (mut collides, mut last) = (false, wanted);
+        for group in &warp.groups {
+            let callers = group.frames.iter().map(|frame| (frame.base, frame.function));
+            for (base, owner) in callers.chain([(group.base, group.function)]) {
+                let until = base + frames[owner as usize].rows;
+                let is_same = (base, owner) == (wanted, function);
+                collides |= !is_same && base < end && wanted < until;
+                last = last.max(until);
+            }
+        }
+        if collides { last } else { wanted }
     }
 
     fn leave(&mut self, warp: &mut Warp, current: usize, active: u32) -> After {
@@ -424,7 +475,9 @@ impl Exec<'_> {
             return self.exit_lanes(warp, current, active);
         };
         let callee = &self.kernel.frames[group.function as usize];
-        if let Op::Call { results, .. } = &self.kernel.code[frame.return_to as usize].op {
+        if let Op::Call { results, .. } | Op::CallRegister { results, .. } =
+            &self.kernel.code[frame.return_to as usize].op
+        {
             let stride = warp.local_stride;
             for lane in Lanes(active) {
                 for ((to, bytes), from) in results.iter().zip(&callee.results) {

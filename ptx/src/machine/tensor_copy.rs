@@ -43,10 +43,12 @@ impl Exec<'_> {
                 continue;
             };
             let pieces = tile_pieces(&map, &at, offset as u64);
+            let kind = if op.reduce.is_some() { Kind::Strong } else { Kind::Plain };
             let mut is_inside = true;
             for (global, _, bytes) in &pieces {
                 if let Some(global) = global {
-                    is_inside &= self.global_bytes(warp, inst, lane, *global, *bytes, !op.is_load);
+                    is_inside &=
+                        self.global_bytes(warp, inst, lane, *global, *bytes, !op.is_load, kind);
                 }
                 if !is_inside {
                     break;

@@ -66,7 +66,8 @@ pub(crate) struct Warp {
     pub(crate) rows: Vec<RowData>,
     /// Lanes whose low and high half are defined, a row; empty without the check.
     pub(crate) defined: Vec<[u32; 2]>,
-    /// Instruction count at the last write of a row; empty where no wgmma is in the kernel.
+    /// Time of the last write of a row, as `write_time` gives it; empty where no wgmma is in the
+    /// kernel.
     pub(crate) written_at: Vec<u64>,
     pub(crate) groups: Vec<Group>,
     /// Index in the CTA.
@@ -78,6 +79,7 @@ pub(crate) struct Warp {
     pub(crate) live: u32,
     pub(crate) base: u32,
     pub(crate) local_base: u32,
+    pub(crate) function: u32,
     /// Local memory, `local_stride` bytes a lane.
     pub(crate) local: Vec<u8>,
     pub(crate) local_stride: usize,
@@ -92,6 +94,8 @@ pub(crate) struct Warp {
     pub(crate) wgmma_groups: u32,
     /// Instruction count of the last wgmma.fence; 0 means none yet.
     pub(crate) wgmma_fence: u64,
+    /// Instruction count at the last product.
+    pub(crate) wgmma_issued: u64,
     pub(crate) polls: [Poll; 8],
     /// Polls in a row that found nothing new.
     pub(crate) poll_count: u64,
@@ -113,6 +117,13 @@ pub(crate) struct Poll {
 }
 
 impl Warp {
+    /// The instruction count, shifted by two bits: whether no product followed the last
+    /// wgmma.fence yet, and whether the instruction only moves a value.
+    pub(crate) fn write_time(&self, is_move: bool) -> u64 {
+        let before_product = self.wgmma_issued <= self.wgmma_fence;
+        self.executed << 2 | u64::from(before_product) << 1 | u64::from(is_move)
+    }
+
     #[inline(always)]
     pub(crate) fn r32(&self, row: Row) -> &[u32; 32] {
         &self.rows[(self.base + row) as usize].0

@@ -6,7 +6,7 @@ use super::mma::{Fragment, decode_float, decode_integer, encode, is_integer, pos
 use super::tensor_map::Swizzle;
 use super::warp::Warp;
 use crate::checks::{FindingKind, Kind, Stamp};
-use crate::decode::{Inst, Op, Row, Wgmma, WgmmaA};
+use crate::decode::{Inst, Op, Reg, Row, Wgmma, WgmmaA};
 
 /// What a wgmma in flight still uses.
 #[derive(Debug, Clone)]
@@ -190,13 +190,22 @@ impl Exec<'_> {
             return;
         }
         let fence = warp.wgmma_fence;
-        let mut rows: Vec<Row> = op.d.iter().map(|reg| reg.row).collect();
-        if let WgmmaA::Registers(regs) = &op.a {
-            rows.extend(regs.iter().map(|reg| reg.row));
-        }
         let written =
-            |row: &Row| warp.written_at.get((warp.base + row) as usize).copied().unwrap_or(0);
-        let late = rows.iter().find(|row| written(row) > fence);
+            |row: Row| warp.written_at.get((warp.base + row) as usize).copied().unwrap_or(0);
+        // Compilers place moves and the packing of operands between the fence and the first
+        // product, from where the assembler lifts them above the fence.
+        let is_late = |row: Row, is_operand: bool| {
+            let when = written(row);
+            let is_lifted = when & 2 != 0 && (is_operand || when & 1 != 0);
+            when >> 2 > fence && !is_lifted
+        };
+        let operands: &[Reg] = match &op.a {
+            WgmmaA::Registers(regs) => regs,
+            WgmmaA::Descriptor(_) => &[],
+        };
+        let results = op.d.iter().find(|reg| is_late(reg.row, false));
+        let late = results.or_else(|| operands.iter().find(|reg| is_late(reg.row, true)));
+        warp.wgmma_issued = warp.executed;
         let message = match (fence, late) {
             (0, _) => "no wgmma.fence before the first wgmma.mma_async",
             (_, Some(_)) => "a register of the product was written after the last wgmma.fence",
@@ -259,7 +268,7 @@ impl Exec<'_> {
                 warp.flights.push(flight);
                 continue;
             }
-            let stamp = Stamp::new(warp.time.warp, u32::MAX, warp.time.epoch, Kind::Plain);
+            let stamp = Stamp::new(warp.time.warp, u32::MAX, warp.time.epoch, Kind::WgmmaDone);
             for (offset, bytes) in flight.ranges {
                 let shadow = &mut self.ctas[warp.cta].shadow;
                 shadow.restamp_reads(offset, bytes, Kind::WgmmaInFlight, stamp);
@@ -270,7 +279,7 @@ impl Exec<'_> {
         for flight in &flights {
             let stamp = Stamp::new(warp.time.warp, u32::MAX, warp.time.epoch, Kind::WgmmaInFlight);
             for (offset, bytes) in &flight.ranges {
-                self.ctas[warp.cta].shadow.restamp_reads(*offset, *bytes, Kind::Plain, stamp);
+                self.ctas[warp.cta].shadow.restamp_reads(*offset, *bytes, Kind::WgmmaDone, stamp);
             }
         }
         warp.flights = flights;

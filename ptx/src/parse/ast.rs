@@ -86,9 +86,18 @@ pub(crate) struct Function {
     pub(crate) labels: Vec<usize>,
     /// Tables for `brx.idx`, by label number of the table.
     pub(crate) tables: HashMap<String, Vec<usize>>,
+    /// `.callprototype` declarations of calls through a register.
+    pub(crate) prototypes: HashMap<String, Prototype>,
     /// `.reqntid`, `.maxntid`, `.reqnctapercluster` and friends.
     pub(crate) directives: HashMap<String, Vec<u32>>,
     pub(crate) has_body: bool,
+}
+
+/// Sizes in bytes of what a function reached through a register takes and gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prototype {
+    pub(crate) params: Vec<usize>,
+    pub(crate) results: Vec<usize>,
 }
 
 /// `@%p` or `@!%p`.

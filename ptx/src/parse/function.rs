@@ -2,7 +2,7 @@
 //! labels and variables, and the statements.
 
 use super::Type;
-use super::ast::{Function, Guard, Module, Operand, Param, Statement, Symbol, Variable};
+use super::ast::{Function, Guard, Module, Operand, Param, Prototype, Statement, Symbol, Variable};
 use super::cursor::{Cursor, describe};
 use super::lexer::Token;
 use super::module::{declaration, file, space};
@@ -58,6 +58,7 @@ impl<'c, 'a> FunctionParser<'c, 'a> {
             body: Vec::new(),
             labels: Vec::new(),
             tables: HashMap::new(),
+            prototypes: HashMap::new(),
             directives: HashMap::new(),
             has_body: false,
         };
@@ -174,6 +175,19 @@ impl<'c, 'a> FunctionParser<'c, 'a> {
                 }
             }
             self.function.tables.insert(name.to_string(), targets);
+            return self.cursor.expect(';');
+        }
+        if self.cursor.peek() == Token::Dot("callprototype") {
+            self.cursor.advance();
+            let results = if self.cursor.accept('(') { params(self.cursor)? } else { Vec::new() };
+            self.cursor.word()?;
+            let params = if self.cursor.accept('(') { params(self.cursor)? } else { Vec::new() };
+            while !matches!(self.cursor.peek(), Token::Sign(';') | Token::End) {
+                self.cursor.advance();
+            }
+            let sizes = |list: Vec<Param>| list.into_iter().map(|p| p.bytes).collect();
+            let prototype = Prototype { params: sizes(params), results: sizes(results) };
+            self.function.prototypes.insert(name.to_string(), prototype);
             return self.cursor.expect(';');
         }
         let Some(scope) = self.scopes.last_mut() else { return Ok(()) };

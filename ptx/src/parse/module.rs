@@ -9,6 +9,8 @@ use super::lexer::{Token, tokens};
 use crate::error::Result;
 use std::collections::HashMap;
 
+/// Distance between the addresses of functions, which lie below every memory.
+const FUNCTION_STEP: u64 = 16;
 /// Largest PTX text the parser takes, in bytes.
 pub(crate) const MAX_TEXT: usize = 64 << 20;
 /// Largest variable a module may declare, in bytes.
@@ -65,6 +67,12 @@ impl Module {
 
     pub(crate) fn function(&self, name: &str) -> Option<&Function> {
         self.functions.iter().find(|f| f.name == name)
+    }
+
+    /// The number that stands for a function's address.
+    pub(crate) fn function_address(&self, name: &str) -> Option<u64> {
+        let index = self.functions.iter().position(|f| f.name == name)?;
+        Some((index as u64 + 1) * FUNCTION_STEP)
     }
 }
 
