@@ -1,7 +1,19 @@
-//! Writes every kernel of the catalogue, expanded, into a folder.
+//! Writes every kernel of the catalogue whose name contains a word, expanded, into a folder.
+//! `cargo run -p vincie-ptx --example expand -- FOLDER [WORD]`
+
 fn main() {
-    let folder = std::env::args().nth(1).expect("a folder");
-    for kernel in vincie_ptx::catalogue::kernels() {
-        std::fs::write(format!("{folder}/{}.ptx", kernel.name), kernel.text()).expect("written");
+    let mut arguments = std::env::args().skip(1);
+    let Some(folder) = arguments.next() else {
+        eprintln!("usage: expand FOLDER [WORD]");
+        std::process::exit(2);
+    };
+    let word = arguments.next().unwrap_or_default();
+    let kernels = vincie_ptx::catalogue::kernels().iter();
+    for kernel in kernels.filter(|kernel| kernel.name.contains(&word)) {
+        let path = format!("{folder}/{}.ptx", kernel.name);
+        if let Err(error) = std::fs::write(&path, kernel.text()) {
+            eprintln!("{path}: {error}");
+            std::process::exit(1);
+        }
     }
 }

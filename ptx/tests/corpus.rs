@@ -1,4 +1,4 @@
-//! Every case of the corpus and of the microtests, under several schedules.
+//! Every case of the corpus, of our own cases and of the microtests, under several schedules.
 
 use std::path::{Path, PathBuf};
 use vincie_ptx::corpus::{Case, Verdict};
@@ -27,6 +27,16 @@ fn the_corpus_passes() {
     for path in paths {
         run(&path, Schedule::InOrder, Landing::Early);
         run(&path, Schedule::Shuffled(3), Landing::Late);
+    }
+}
+
+#[test]
+fn our_own_cases_pass() {
+    let paths = cases("cases");
+    assert!(paths.len() >= 36, "{}", paths.len());
+    for path in paths {
+        run(&path, Schedule::InOrder, Landing::Early);
+        run(&path, Schedule::Reversed, Landing::Late);
     }
 }
 

@@ -25,13 +25,26 @@ pub(crate) fn lint(module: &Module, kernel: &Kernel) -> Vec<Finding> {
         });
     };
     let bound = ["maxntid", "reqntid"].iter().find_map(|d| kernel.directive(d));
+    // The assembler heeds setmaxnreg only where it knows how many registers a thread starts with.
+    let is_count_known = kernel.directive("maxnreg").is_some()
+        || bound.is_some() && kernel.directive("minnctapersm").is_some();
     let number: u32 =
         module.target.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
     let is_specific = module.target.ends_with('a');
     for inst in &kernel.code {
         match &inst.op {
-            Op::SetMaxRegisters { .. } if bound.is_none() => {
-                push(inst, "setmaxnreg is ignored without .maxntid or .reqntid".into());
+            Op::SetMaxRegisters { .. } if !is_count_known => {
+                push(
+                    inst,
+                    "setmaxnreg is ignored without .maxnreg, or .maxntid (.reqntid) and \
+                     .minnctapersm: the register count at entry is unknown"
+                        .into(),
+                );
+            }
+            Op::SetMaxRegisters { count, .. }
+                if !count.is_multiple_of(8) || !(24..=256).contains(count) =>
+            {
+                push(inst, format!("{count} registers, expected a multiple of 8 from 24 to 256"));
             }
             Op::SetMaxRegisters { .. } | Op::Wgmma(_) | Op::WgmmaFence if !is_specific => {
                 push(

@@ -5,7 +5,7 @@ use super::exec::{After, Exec};
 use super::memory::DEFINED;
 use super::options::Landing;
 use super::warp::{Lanes, State, Warp};
-use crate::checks::{Entry, FindingKind, Handover, Kind, Stamp};
+use crate::checks::{Clock, Entry, FindingKind, Handover, Kind, Stamp};
 use crate::decode::{Addr, Inst, MbarrierArrive, MbarrierWait, Space};
 
 /// Numbers of mbarriers in clocks start here, above all warps.
@@ -36,6 +36,12 @@ impl Mbarrier {
     /// The epoch under which writes announced to this phase are recorded.
     pub(crate) fn epoch(&self) -> u32 {
         self.phase + 1
+    }
+
+    /// True where an access recorded in shared memory is among what the phases hand on.
+    pub(crate) fn hands_on(&self, stamp: Stamp) -> bool {
+        let covers = |clock: &Clock| clock.covers(stamp.warp(), stamp.lanes, stamp.epoch);
+        covers(&self.handover.known) || covers(&self.done.known)
     }
 
     fn complete(&mut self) -> bool {

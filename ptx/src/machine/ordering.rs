@@ -185,6 +185,12 @@ impl Exec<'_> {
             Kind::WgmmaInFlight | Kind::WgmmaDone => kinds.insert(0, FindingKind::MissingWgmmaWait),
             _ => {}
         }
+        // A phase of some mbarrier hands this write on, and the access did not wait for it.
+        let is_handed_on = conflict.wrote
+            && self.ctas.iter().flat_map(|cta| cta.mbarriers.values()).any(|m| m.hands_on(stamp));
+        if is_handed_on && !kinds.contains(&FindingKind::MissingMbarrierWait) {
+            kinds.push(FindingKind::MissingMbarrierWait);
+        }
         if by_mbarrier && stamp.kind() != Kind::Transaction {
             kinds.push(FindingKind::MissingMbarrierWait);
         }

@@ -2,6 +2,7 @@
 
 use super::access::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW};
 use super::exec::{After, Exec};
+use super::options::Schedule;
 use super::warp::{CallFrame, Group, Lanes, Warp};
 use crate::checks::FindingKind;
 use crate::decode::{Carry, CarryKind, FenceKind, Inst, Op, Reg, Scope, Space, Value};
@@ -266,7 +267,14 @@ impl Exec<'_> {
                 self.mbarrier_init(warp, inst, active, *addr, *count)
             }
             Op::MbarrierInval { addr } => self.mbarrier_inval(warp, inst, active, *addr),
-            Op::MbarrierArrive(arrive) => self.mbarrier_arrive(warp, inst, active, arrive),
+            Op::MbarrierArrive(arrive) => {
+                self.mbarrier_arrive(warp, inst, active, arrive);
+                // In order, warps keep pace with each other at mbarriers; in other schedules a
+                // warp may run ahead.
+                if self.options.schedule == Schedule::InOrder {
+                    return After::Yield;
+                }
+            }
             Op::MbarrierWait(wait) => {
                 return self.mbarrier_wait(warp, current, inst, active, wait);
             }

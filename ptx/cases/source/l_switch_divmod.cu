@@ -1,0 +1,3 @@
+#include "dev.h"
+
+KERNEL void k(const int* x,long* o,int d){ int v=x[GID]; long r; switch(v%7){ case 0: r=v/d; break; case 1: r=v*(long)v; break; case 2: r=-v; break; case 3: r=v<<3; break; case 4: r=(unsigned)v%5u; break; case 5: r=v>25?1:0; break; default: r=(long)v*1000000007L/(d+1); } unsigned char b[8]; for(int i=0;i<8;i++) b[i]=r>>(8*((i+v)&7)); long z=0; for(int i=0;i<8;i++) z=z*3+b[(i*5+v)&7]; o[GID]=r*1000+z; }
