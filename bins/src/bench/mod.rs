@@ -1,6 +1,7 @@
 //! `vincie bench`: how long the parts take on this machine, as tables or JSON.
 
 mod attention;
+mod gpu_check;
 mod step;
 mod timing;
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 use vincie_dit::network::AttentionKind;
 use vincie_tensor::kernels::{self, Simd};
 
-/// Measure training steps and attention on this machine.
+/// Measure training steps and attention on this machine; check a GPU against the emulator.
 ///
 /// Every figure is the best and the median of repeated runs after two that do not count. Utilisation
 /// is a share of the machine's peak, which is measured in the same run. `tests/peers` holds the same
@@ -23,7 +24,8 @@ use vincie_tensor::kernels::{self, Simd};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie bench step --preset small\n  \
                         vincie bench step --preset nano --attention full --profile\n  \
-                        vincie bench attention --threads 1 --json")]
+                        vincie bench attention --threads 1 --json\n  \
+                        vincie bench gpu-check --out results")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -33,6 +35,9 @@ pub(crate) struct Arguments {
 enum What {
     Step(step::Arguments),
     Attention(attention::Arguments),
+    GpuCheck(gpu_check::Arguments),
+    #[command(hide = true)]
+    GpuWorker(gpu_check::worker::Arguments),
 }
 
 /// Options that every bench takes.
@@ -90,5 +95,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     match arguments.what {
         What::Step(arguments) => step::run(arguments, console),
         What::Attention(arguments) => attention::run(arguments, console),
+        What::GpuCheck(arguments) => gpu_check::run(&arguments, console),
+        What::GpuWorker(arguments) => gpu_check::worker::run(&arguments, console),
     }
 }

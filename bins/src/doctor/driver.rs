@@ -5,9 +5,10 @@ use serde::Serialize;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use vincie_gpu::LIBRARY_VARIABLE;
 
-/// The driver's library.
-const LIBRARY: &str = "libcuda.so.1";
+/// Names of the driver's library, in the order in which they are tried.
+const LIBRARIES: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
 
 /// Variable with folders that the loader searches first.
 const LOADER_PATH: &str = "LD_LIBRARY_PATH";
@@ -45,16 +46,33 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn look() -> Self {
         let mut tried = Vec::new();
-        let library = find(&mut tried);
-        let module = fs::read_to_string(KERNEL_MODULE).unwrap_or_default();
-        let kernel_module = module.lines().next().and_then(module_version);
-        Self { library, kernel_module, tried }
+        let library = match env::var_os(LIBRARY_VARIABLE) {
+            // A library asked for by name is not replaced by another one.
+            Some(named) => {
+                let named = PathBuf::from(named);
+                tried.push(format!("{LIBRARY_VARIABLE}={}", named.display()));
+                // A name without a slash is looked for by the loader.
+                match named.to_str().filter(|name| !name.contains('/')) {
+                    Some(name) => find(name, &mut tried),
+                    None => Some(named).filter(|path| path.exists()),
+                }
+            }
+            None => LIBRARIES.iter().find_map(|name| find(name, &mut tried)),
+        };
+        Self { library, kernel_module: kernel_module(), tried }
+    }
+
+    pub(super) fn is_found(&self) -> bool {
+        self.library.is_some()
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
         let found = match &self.library {
-            Some(path) => format!("{LIBRARY} found: {}", path.display()),
-            None => format!("{LIBRARY} not found; looked in {}", self.tried.join(", ")),
+            Some(path) => format!("{} found; `doctor --device cuda` starts it", path.display()),
+            None => {
+                let names = LIBRARIES.join(" and ");
+                format!("{names} not found; looked in {}", self.tried.join(", "))
+            }
         };
         let module = match &self.kernel_module {
             Some(version) => format!("kernel module {version}"),
@@ -64,10 +82,22 @@ impl Driver {
     }
 }
 
-fn find(tried: &mut Vec<String>) -> Option<PathBuf> {
+/// Version of the driver's part in the operating system, where it is loaded.
+pub(crate) fn kernel_module() -> Option<String> {
+    let text = fs::read_to_string(KERNEL_MODULE).ok()?;
+    text.lines().next().and_then(module_version)
+}
+
+/// The library of a name, where the loader would find it; places are noted once.
+fn find(name: &str, tried: &mut Vec<String>) -> Option<PathBuf> {
+    fn note(place: String, tried: &mut Vec<String>) {
+        if !tried.contains(&place) {
+            tried.push(place);
+        }
+    }
     let in_folder = |folder: &Path, tried: &mut Vec<String>| {
-        tried.push(folder.display().to_string());
-        Some(folder.join(LIBRARY)).filter(|path| path.exists())
+        note(folder.display().to_string(), tried);
+        Some(folder.join(name)).filter(|path| path.exists())
     };
     for folder in env::split_paths(&env::var_os(LOADER_PATH).unwrap_or_default()) {
         if !folder.as_os_str().is_empty()
@@ -76,10 +106,10 @@ fn find(tried: &mut Vec<String>) -> Option<PathBuf> {
             return Some(path);
         }
     }
-    tried.push(LOADER_CACHE.to_owned());
+    note(LOADER_CACHE.to_owned(), tried);
     let size = fs::metadata(LOADER_CACHE).map_or(0, |metadata| metadata.len());
     if size <= MAX_CACHE_BYTES
-        && let Some(path) = fs::read(LOADER_CACHE).ok().and_then(|cache| in_cache(&cache))
+        && let Some(path) = fs::read(LOADER_CACHE).ok().and_then(|cache| in_cache(name, &cache))
     {
         return Some(path);
     }
@@ -87,8 +117,8 @@ fn find(tried: &mut Vec<String>) -> Option<PathBuf> {
 }
 
 /// The library's path in the loader's list, whose texts end with a zero byte.
-fn in_cache(cache: &[u8]) -> Option<PathBuf> {
-    let suffix = format!("/{LIBRARY}");
+fn in_cache(name: &str, cache: &[u8]) -> Option<PathBuf> {
+    let suffix = format!("/{name}");
     let path = cache
         .split(|&byte| byte == 0)
         .filter_map(|text| std::str::from_utf8(text).ok())
@@ -109,8 +139,9 @@ mod tests {
 
     #[test]
     fn the_loader_cache_names_existing_files_only() {
-        assert_eq!(in_cache(b""), None);
-        assert_eq!(in_cache(b"\0/nowhere/libcuda.so.1\0libcuda.so.1\0"), None);
+        assert_eq!(in_cache(LIBRARIES[0], b""), None);
+        let cache = b"\0/nowhere/libcuda.so.1\0libcuda.so.1\0";
+        assert_eq!(in_cache(LIBRARIES[0], cache), None);
     }
 
     #[test]

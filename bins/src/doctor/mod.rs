@@ -4,8 +4,11 @@
 //! that take longer to start are not asked.
 
 mod driver;
+mod gpu;
 mod machine;
 mod video;
+
+pub(crate) use driver::kernel_module;
 
 use crate::command::VERSION;
 use crate::console::{Console, printable};
@@ -15,14 +18,21 @@ use serde::Serialize;
 use vincie_data::Limits;
 use vincie_data::session::{MAX_FRAMES, MAX_INSTRUCTION_BYTES};
 use vincie_data::shard::{MAX_SESSION_BYTES, MAX_SHARD_SESSIONS};
+use vincie_gpu::DeviceSpec;
 
 /// Tell what this machine offers: processor, memory, disk, video decoders, GPU driver.
 ///
 /// Lists what commands will find and use here, where each thing was looked for, and the limits
-/// that input has to keep. Nothing is computed or changed; the answer takes milliseconds.
+/// that input has to keep. Nothing is computed or changed; the answer takes milliseconds. A GPU driver
+/// is looked for but not started, which --device asks for.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  vincie doctor\n  vincie doctor --json")]
+#[command(after_help = "Example:\n  vincie doctor\n  vincie doctor --json\n  \
+                        vincie doctor --device cuda")]
 pub(crate) struct Arguments {
+    /// Start the driver of a device and tell what it says: cuda[:N] or emulated[:N]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceSpec>,
+
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -58,6 +68,14 @@ struct Limit {
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
+    if let Some(device) = arguments.device {
+        return gpu::run(device, arguments.json, console);
+    }
+    let driver = driver::Driver::look();
+    let mut devices = vec!["cpu", "emulated"];
+    if driver.is_found() {
+        devices.push("cuda");
+    }
     // The one program that is asked runs while the rest is looked up.
     let disk = machine::Disk::ask();
     let diagnosis = Diagnosis {
@@ -66,11 +84,11 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },
         },
-        devices: vec!["cpu"],
+        devices,
         processor: machine::Processor::look(),
         memory: machine::Memory::look(),
         decoders: video::decoders(),
-        driver: driver::Driver::look(),
+        driver,
         limits: limits(),
         disk: disk.answer(),
     };

@@ -4,30 +4,36 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::table::{Align, Table};
 use clap::Args;
+use rayon::prelude::*;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use vincie_ptx::assembler::{Assembler, TOOLS, VARIABLE};
+use vincie_ptx::catalogue::{Entry, kernels};
 use vincie_ptx::contract::Contract;
 use vincie_ptx::{Module, Result as PtxResult};
 
 /// Largest PTX file, bytes.
 const MAX_FILE: u64 = 64 << 20;
 
+/// The architecture that kernels of every earlier one must run on, too.
+const LATEST: &str = "sm_90a";
+
 /// Check PTX files: syntax, header contracts, registers, spills.
 ///
 /// Every entry must decode; a file that begins with a header contract must keep it. Where `ptxas` is
 /// found ($PTXAS, the path, or the package nvidia-cuda-nvcc in `.tools`), every file is assembled and
-/// errors, spills, stack frames and silent repairs count as failures.
+/// errors, spills, stack frames and silent repairs count as failures. Without files, all kernels of
+/// the program are checked.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  vincie ptx check my_kernel.ptx\n  \
+#[command(after_help = "Example:\n  vincie ptx check\n  vincie ptx check my_kernel.ptx\n  \
                         vincie ptx check ptx/corpus/*.ptx --target sm_90a")]
 pub(super) struct Arguments {
-    /// PTX files
-    #[arg(value_name = "FILE", required = true)]
+    /// PTX files; the program's own kernels by default
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Targets to assemble for; each file's own by default
+    /// Targets to assemble for; each file's own by default, and sm_90a for the program's kernels
     #[arg(long = "target", value_name = "ARCH")]
     targets: Vec<String>,
 
@@ -76,8 +82,18 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
         console.note(format!("skipped: assembly: {where_from}"));
     }
     let mut files = Vec::new();
+    if arguments.files.is_empty() {
+        let check = |entry: &Entry| {
+            let own = [entry.arch.clone(), LATEST.to_owned()];
+            let targets = if arguments.targets.is_empty() { &own[..] } else { &arguments.targets };
+            check(&entry.name, entry.text(), arguments, targets, assembler.as_ref())
+        };
+        let checked: Result<Vec<_>, Failure> = kernels().par_iter().map(check).collect();
+        files.extend(checked?.into_iter().flatten());
+    }
     for path in &arguments.files {
-        files.extend(check(path, arguments, assembler.as_ref())?);
+        let (name, text) = (path.display().to_string(), read(path)?);
+        files.extend(check(&name, &text, arguments, &arguments.targets, assembler.as_ref())?);
     }
     let passed = files.iter().all(|file| file.complaints.is_empty());
     if arguments.json {
@@ -89,16 +105,17 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
     if passed { Ok(()) } else { Err(Failure::Reported) }
 }
 
+/// Rows for the entries of a text, assembled for these targets, or its own where there are none.
 fn check(
-    path: &Path,
+    name: &str,
+    text: &str,
     arguments: &Arguments,
+    targets: &[String],
     assembler: Option<&Assembler>,
 ) -> Result<Vec<Checked>, Failure> {
-    let text = read(path)?;
-    let name = path.display().to_string();
     let row =
         |entry: &str, target: &str, contract: &'static str, complaints: Vec<String>| Checked {
-            file: name.clone(),
+            file: name.to_owned(),
             entry: entry.to_owned(),
             target: target.to_owned(),
             contract,
@@ -106,12 +123,12 @@ fn check(
             shared_bytes: None,
             complaints,
         };
-    let module = match Module::parse(&text, &name) {
+    let module = match Module::parse(text, name) {
         Ok(module) => module,
         Err(error) => return Ok(vec![row("", "", "-", vec![error.to_string()])]),
     };
     let has_header = text.lines().take(12).any(|line| line.starts_with("// params"));
-    let (contract, mut complaints) = match has_header.then(|| keep(&text, &name, &module)) {
+    let (contract, mut complaints) = match has_header.then(|| keep(text, name, &module)) {
         None => ("none", Vec::new()),
         Some(Ok(())) => ("kept", Vec::new()),
         Some(Err(error)) => ("broken", vec![error.to_string()]),
@@ -127,10 +144,11 @@ fn check(
         return Ok(vec![row(&entries.join(" "), &module.target, contract, complaints)]);
     };
     let own = [module.target.clone()];
-    let targets = if arguments.targets.is_empty() { &own[..] } else { &arguments.targets };
+    let mut targets = if targets.is_empty() { own.to_vec() } else { targets.to_vec() };
+    targets.dedup();
     let mut rows = Vec::new();
-    for target in targets {
-        let assembly = assembler.assemble(&text, target).map_err(Failure::new)?;
+    for target in &targets {
+        let assembly = assembler.assemble(text, target).map_err(Failure::new)?;
         let mut all = complaints.clone();
         all.extend(assembly.complaints);
         if assembly.entries.is_empty() {

@@ -1,6 +1,11 @@
-//! `vincie ptx`: kernels run, checked and shown without a GPU.
+//! `vincie ptx`: kernels run, checked, listed and shown, with a GPU or without.
 
 mod check;
+pub(crate) mod driver;
+pub(crate) mod element;
+mod list;
+mod peaks;
+mod report;
 mod run;
 mod show;
 
@@ -15,7 +20,8 @@ use clap::{Args, Subcommand};
 /// reach. It counts instructions, bank conflicts and sectors as it goes.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie ptx run ptx/corpus/t_softmax.launch.toml\n  \
-                        vincie ptx check my_kernel.ptx\n  vincie ptx show my_kernel.ptx")]
+                        vincie ptx check my_kernel.ptx\n  vincie ptx list\n  \
+                        vincie ptx show rms_norm")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -26,6 +32,7 @@ enum What {
     Run(Box<run::Arguments>),
     Check(check::Arguments),
     Show(show::Arguments),
+    List(list::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
@@ -33,5 +40,6 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         What::Run(arguments) => run::run(&arguments, console),
         What::Check(arguments) => check::run(&arguments, console),
         What::Show(arguments) => show::run(&arguments, console),
+        What::List(arguments) => list::run(&arguments, console),
     }
 }

@@ -1,16 +1,17 @@
-//! `vincie ptx run`: one launch with its checks and counters.
+//! `vincie ptx run`: one launch with its checks and counters, or on a GPU.
 
+use super::driver;
+use super::peaks;
+use super::report::Answer;
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::publish;
 use clap::Args;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
-use vincie_gpu::DeviceSpec;
-use vincie_ptx::corpus::{Case, Mismatch};
-use vincie_ptx::{
-    A100, Checks, Counters, Error, Finding, H100, H200, Landing, Options, Peaks, Schedule,
-};
+use vincie_gpu::{DeviceSpec, Trace};
+use vincie_ptx::corpus::{Case, Output};
+use vincie_ptx::{Checks, Error, Landing, Options, Peaks, Schedule};
 
 /// Most warp instructions by default: minutes of work, and an end for what never ends.
 const MAX_INSTRUCTIONS: u64 = 4_000_000_000;
@@ -20,15 +21,20 @@ const MAX_INSTRUCTIONS: u64 = 4_000_000_000;
 /// The file names a PTX file, an entry, the launch shape, arguments and expected outputs;
 /// `ptx/corpus/README.md` describes it. The exit code is 0 when every output matches and nothing was
 /// found outside the file's `tolerate`, 1 otherwise, and 2 when the file or its PTX cannot be read.
+///
+/// An emulated device checks every access and counts what is executed. A GPU does neither: there the
+/// outputs are compared, space behind every buffer is looked at, and the driver's time, registers and
+/// faults are told.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie ptx run ptx/corpus/c_block_reduce-flaw.launch.toml\n  \
-                        vincie ptx run mine.launch.toml --schedule shuffle:7 --late --json")]
+                        vincie ptx run mine.launch.toml --schedule shuffle:7 --late --json\n  \
+                        vincie ptx run mine.launch.toml --device cuda --trace trace.json")]
 pub(super) struct Arguments {
     /// NAME.launch.toml
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Device that runs it
+    /// Device that runs it: emulated[:N] or cuda[:N]
     #[arg(long, value_name = "DEVICE", default_value = "emulated")]
     device: DeviceSpec,
 
@@ -64,149 +70,99 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = MAX_INSTRUCTIONS)]
     max_instructions: u64,
 
-    /// Device whose peaks the estimate takes: a100, h100 or h200
-    #[arg(long, value_name = "NAME", default_value = "h200", value_parser = ["a100", "h100", "h200"])]
-    peaks: String,
+    /// Device whose peaks the estimate takes
+    #[arg(long, value_name = "NAME", default_value = "h200", value_parser = peak_rates)]
+    peaks: &'static Peaks,
+
+    /// Run it through the driver's calls, too, also on an emulated device
+    #[arg(long)]
+    driver: bool,
+
+    /// Write when the host and the device did what, for Perfetto or Chrome
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    /// Write what all buffers hold afterwards, as safetensors
+    #[arg(long, value_name = "FILE")]
+    outputs: Option<PathBuf>,
 
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Answer {
-    case: String,
-    kernel: String,
-    device: String,
-    passed: bool,
-    matches: bool,
-    findings: Vec<Found>,
-    suppressed: u64,
-    mismatches: Vec<Differs>,
-    counters: serde_json::Value,
-    roofline: Estimate,
-    seconds: f64,
-}
-
-#[derive(Serialize)]
-struct Found {
-    class: &'static str,
-    tolerated: bool,
-    kernel: String,
-    line: u32,
-    source: Option<String>,
-    cta: [u32; 3],
-    warp: u32,
-    lane: Option<u32>,
-    address: Option<u64>,
-    other: Option<Other>,
-    message: String,
-}
-
-/// The other party of a race.
-#[derive(Serialize)]
-struct Other {
-    cta: u32,
-    warp: u32,
-    lane: Option<u32>,
-    access: &'static str,
-}
-
-#[derive(Serialize)]
-struct Differs {
-    buffer: String,
-    differing: usize,
-    elements: usize,
-    first: usize,
-    got: f64,
-    expected: f64,
-}
-
-#[derive(Serialize)]
-struct Estimate {
-    device: &'static str,
-    microseconds: f64,
-    bound: &'static str,
-}
-
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failure> {
-    if !matches!(arguments.device, DeviceSpec::Emulated(_)) {
-        return Err(Failure::usage(format!(
-            "device {}: launch files run on the emulated device; use --device emulated",
-            arguments.device
-        )));
+    if arguments.device == DeviceSpec::Cpu {
+        return Err(Failure::usage("device cpu: kernels run on emulated[:N] or cuda[:N]"));
     }
+    let is_emulated = matches!(arguments.device, DeviceSpec::Emulated(_));
     let case = Case::load(&arguments.file).map_err(Failure::malformed)?;
-    let options = Options {
-        checks: Checks {
-            bounds: !arguments.no_bounds,
-            init: !arguments.no_init,
-            race: !arguments.no_race,
-            sync: !arguments.no_sync,
-            leaks: !arguments.no_leaks,
-        },
-        schedule: arguments.schedule,
-        landing: if arguments.late { Landing::Late } else { Landing::Early },
-        max_instructions: arguments.max_instructions,
-        ..Options::default()
-    };
+    let options = arguments.options();
     let begun = Instant::now();
-    let outcome = case.run(&options).map_err(|error| match error {
-        // A fault is what the kernel did; everything else is wrong with the files.
-        Error::Fault(_) => Failure::new(error),
-        _ => Failure::malformed(error),
-    })?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let is_tolerated =
-        |finding: &Finding| case.tolerate.iter().any(|name| name == finding.kind.name());
-    let matches = outcome.mismatches.is_empty();
-    let passed = matches && outcome.report.findings.iter().all(is_tolerated);
-    let counters = &outcome.report.counters;
-    let peaks = peaks(&arguments.peaks);
-    let estimate = counters.roofline(&peaks);
-    let roofline = Estimate {
-        device: peaks.name,
-        microseconds: estimate.seconds * 1e6,
-        bound: estimate.bound,
-    };
-    if arguments.json {
-        console.json(&Answer {
-            case: case.name.clone(),
-            kernel: case.entry.clone(),
-            device: arguments.device.to_string(),
-            passed,
-            matches,
-            findings: outcome.report.findings.iter().map(|f| found(f, is_tolerated(f))).collect(),
-            suppressed: outcome.report.suppressed,
-            mismatches: outcome.mismatches.iter().map(differs).collect(),
-            counters: counted(counters),
-            roofline,
-            seconds,
-        })?;
+    let outcome = if is_emulated {
+        Some(case.run(&options).map_err(|error| match error {
+            // A fault is what the kernel did; everything else is wrong with the files.
+            Error::Fault(_) => Failure::new(error),
+            _ => Failure::malformed(error),
+        })?)
     } else {
-        for finding in &outcome.report.findings {
-            let note = if is_tolerated(finding) { " (tolerated)" } else { "" };
-            console.line(format!("{finding}{note}"))?;
-        }
-        if outcome.report.suppressed > 0 {
-            console.line(format!(
-                "{} more findings at places already shown, or beyond the limit",
-                outcome.report.suppressed
-            ))?;
-        }
-        for mismatch in &outcome.mismatches {
-            console.line(format!("wrong-result: {mismatch}"))?;
-        }
-        console.line(counters.to_string().trim_end())?;
-        console.line(format!(
-            "{:<28}{:>13.2} us on {} at best, by {}",
-            "roofline", roofline.microseconds, roofline.device, roofline.bound
-        ))?;
-        let verdict = if passed { "ok" } else { "FAIL" };
-        console.line(format!("{verdict}  {} {} in {seconds:.2} s", case.name, case.entry))?;
+        None
+    };
+    let wants_files = arguments.trace.is_some() || arguments.outputs.is_some();
+    let on_device = if !is_emulated || arguments.driver || wants_files {
+        Some(arguments.through_driver(&case, &options)?)
+    } else {
+        None
+    };
+    let machine = outcome.as_ref().map(|outcome| (outcome, arguments.peaks));
+    let seconds = begun.elapsed().as_secs_f64();
+    let device = arguments.device.to_string();
+    let answer = Answer::of(&case, device, machine, on_device, seconds);
+    if arguments.json {
+        console.json(&answer)?;
+    } else {
+        answer.print(console)?;
     }
-    if passed { Ok(()) } else { Err(Failure::Reported) }
+    if answer.passed { Ok(()) } else { Err(Failure::Reported) }
+}
+
+impl Arguments {
+    fn options(&self) -> Options {
+        Options {
+            checks: Checks {
+                bounds: !self.no_bounds,
+                init: !self.no_init,
+                race: !self.no_race,
+                sync: !self.no_sync,
+                leaks: !self.no_leaks,
+            },
+            schedule: self.schedule,
+            landing: if self.late { Landing::Late } else { Landing::Early },
+            max_instructions: self.max_instructions,
+            ..Options::default()
+        }
+    }
+
+    /// Runs the case through the driver's calls, and writes the files that were asked for.
+    fn through_driver(&self, case: &Case, options: &Options) -> Result<driver::OnDevice, Failure> {
+        driver::check(case).map_err(Failure::malformed)?;
+        let device = driver::open(self.device, options).map_err(Failure::new)?;
+        let trace = match &self.trace {
+            Some(path) => Some((Trace::start(&[&device]).map_err(Failure::new)?, path)),
+            None => None,
+        };
+        let (answer, outputs) = driver::run(&device, case)?;
+        // After a fault there are neither times nor outputs.
+        if answer.fault.is_none() {
+            if let Some((trace, path)) = trace {
+                trace.write(path).map_err(Failure::new)?;
+            }
+            if let Some(path) = &self.outputs {
+                publish::file(path, &Output::serialize(&outputs).map_err(Failure::new)?)?;
+            }
+        }
+        Ok(answer)
+    }
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {
@@ -221,66 +177,6 @@ fn schedule(text: &str) -> Result<Schedule, String> {
     }
 }
 
-fn peaks(name: &str) -> Peaks {
-    match name {
-        "a100" => A100,
-        "h100" => H100,
-        _ => H200,
-    }
-}
-
-fn found(finding: &Finding, tolerated: bool) -> Found {
-    let source = finding.source.as_ref();
-    Found {
-        class: finding.kind.name(),
-        tolerated,
-        kernel: finding.kernel.clone(),
-        line: finding.line,
-        source: source.map(|(file, line, column)| format!("{file}:{line}:{column}")),
-        cta: finding.cta,
-        warp: finding.warp,
-        lane: finding.lane,
-        address: finding.address,
-        other: finding.other.as_ref().map(|other| Other {
-            cta: other.cta,
-            warp: other.warp,
-            lane: other.lane,
-            access: other.access,
-        }),
-        message: finding.message.clone(),
-    }
-}
-
-fn differs(mismatch: &Mismatch) -> Differs {
-    Differs {
-        buffer: mismatch.buffer.clone(),
-        differing: mismatch.count.0,
-        elements: mismatch.count.1,
-        first: mismatch.index,
-        got: mismatch.got,
-        expected: mismatch.want,
-    }
-}
-
-fn counted(counters: &Counters) -> serde_json::Value {
-    let classes: serde_json::Map<String, serde_json::Value> =
-        counters.by_class().map(|(name, count)| (name.to_owned(), count.into())).collect();
-    serde_json::json!({
-        "warp_instructions": counters.total(),
-        "by_class": classes,
-        "thread_instructions": counters.thread_instructions,
-        "shared_wavefronts": counters.shared_wavefronts,
-        "shared_wavefronts_ideal": counters.shared_wavefronts_ideal,
-        "global_sectors": counters.global_sectors,
-        "global_sectors_ideal": counters.global_sectors_ideal,
-        "tensor_flops": counters.tensor_flops,
-        "float_flops": counters.float_flops,
-        "global_read_bytes": counters.global_read,
-        "global_written_bytes": counters.global_written,
-        "shared_read_bytes": counters.shared_read,
-        "shared_written_bytes": counters.shared_written,
-        "virtual_registers": counters.registers,
-        "shared_bytes": counters.shared_bytes,
-        "ctas": counters.ctas,
-    })
+fn peak_rates(name: &str) -> Result<&'static Peaks, String> {
+    peaks::find(name).ok_or_else(|| format!("expected one of {}", peaks::names().join(", ")))
 }

@@ -1,0 +1,159 @@
+//! What the sections of a check share: the process of the device, the emulated device to compare
+//! with, a folder for files in between, and the trace.
+
+use super::worker::{Answer, Request, Setup, Worker};
+use crate::failure::Failure;
+use crate::ptx::driver::{self, About};
+use crate::publish;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use vincie_gpu::{Device, DeviceSpec, ErrorKind};
+use vincie_ptx::Options;
+use vincie_ptx::corpus::{Case, Output};
+
+/// Process of the emulator's spans in the trace; the host has 0 and the device 1.
+const EMULATOR: u32 = 2;
+
+/// See the module.
+pub(super) struct Bench {
+    setup: Setup,
+    worker: Option<Worker>,
+    /// The device's account of itself.
+    pub(super) about: About,
+    /// Longest time of one case.
+    timeout: Duration,
+    /// Checks and limits of the emulator.
+    pub(super) options: Options,
+    emulated: Option<Device>,
+    /// The next emulated device: one that failed stays so.
+    next: u32,
+    pub(super) scratch: Scratch,
+    begun: Instant,
+    events: Vec<Value>,
+}
+
+/// A folder that goes away with the value.
+pub(super) struct Scratch(PathBuf);
+
+impl Bench {
+    /// Opens the device in a process of its own.
+    pub(super) fn open(setup: Setup, timeout: Duration, options: Options) -> Result<Self, Failure> {
+        let worker = Worker::start(setup).map_err(Failure::new)?;
+        Ok(Self {
+            setup,
+            about: worker.about.clone(),
+            worker: Some(worker),
+            timeout,
+            options,
+            emulated: None,
+            next: 0,
+            scratch: Scratch::new()?,
+            begun: Instant::now(),
+            events: Vec::new(),
+        })
+    }
+
+    /// Runs a launch file on the device. An error says how its process was lost; the next case has
+    /// a new one.
+    pub(super) fn ask(&mut self, path: &Path, name: &str) -> Result<(Answer, Vec<Output>), String> {
+        let outputs = self.scratch.0.join("outputs.safetensors");
+        let request = Request { case: path.to_owned(), outputs: outputs.clone() };
+        let mut worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => Worker::start(self.setup)?,
+        };
+        let start = self.begun.elapsed();
+        let mut answer = worker.ask(&request, self.timeout)?;
+        self.trace(name, "case", 0, start);
+        match &mut answer {
+            // The process ends with its device.
+            Answer::Fault(_) => {}
+            Answer::Done(done) => {
+                self.take_events(std::mem::take(&mut done.trace), start);
+                self.worker = Some(worker);
+                let bytes = fs::read(&outputs).map_err(|error| format!("outputs: {error}"))?;
+                let outputs = Output::deserialize(&bytes).map_err(|error| error.to_string())?;
+                return Ok((answer, outputs));
+            }
+            _ => self.worker = Some(worker),
+        }
+        Ok((answer, Vec::new()))
+    }
+
+    /// What the case leaves on an emulated device, without checks.
+    pub(super) fn emulate(&mut self, case: &Case) -> Result<Vec<Output>, String> {
+        let start = self.begun.elapsed();
+        let device = match self.emulated.take() {
+            Some(device) => device,
+            None => driver::open(DeviceSpec::Emulated(self.next), &self.options)
+                .map_err(|error| error.to_string())?,
+        };
+        let run = device.run_case(case);
+        match &run {
+            Err(error) if error.kind == ErrorKind::Fault => self.next += 1,
+            _ => self.emulated = Some(device),
+        }
+        self.trace(&case.name, "emulator", EMULATOR, start);
+        run.map(|run| run.outputs).map_err(|error| error.to_string())
+    }
+
+    /// Adds a span that ends now.
+    fn trace(&mut self, name: &str, category: &str, process: u32, start: Duration) {
+        if self.setup.traces {
+            let length = self.begun.elapsed() - start;
+            let microseconds = |time: Duration| time.as_nanos() as f64 / 1e3;
+            self.events.push(json!({
+                "name": name, "cat": category, "ph": "X", "pid": process, "tid": 1000,
+                "ts": microseconds(start), "dur": microseconds(length), "args": {},
+            }));
+        }
+    }
+
+    /// Takes over what the process of the device traced since `start`.
+    fn take_events(&mut self, events: Vec<Value>, start: Duration) {
+        for mut event in events {
+            if let Some(time) = event["ts"].as_f64() {
+                event["ts"] = (time + start.as_nanos() as f64 / 1e3).into();
+            } else if self.events.contains(&event) {
+                // Names of processes come with every case.
+                continue;
+            }
+            self.events.push(event);
+        }
+    }
+
+    /// Writes the trace.
+    pub(super) fn write_trace(&self, path: &Path) -> Result<(), Failure> {
+        let mut events = self.events.clone();
+        events.push(json!({
+            "name": "process_name", "ph": "M", "pid": EMULATOR, "tid": 0,
+            "args": {"name": "emulator"},
+        }));
+        let trace = json!({ "traceEvents": events, "displayTimeUnit": "ns" });
+        publish::file(path, trace.to_string().as_bytes())
+    }
+}
+
+impl Scratch {
+    fn new() -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("vincie-gpu-check-{}", std::process::id()));
+        // What a killed process of the same number left is of no use to anybody.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A temporary folder that stays does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
