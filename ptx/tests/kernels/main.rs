@@ -1,0 +1,4 @@
+//! Kernels of the catalogue on the machine, with all checks, against plain loops in f64.
+
+mod device;
+mod matmul;

@@ -1,0 +1,160 @@
+//! Matrix products.
+
+use crate::device::{Arg, Device, Dtype, ORDERS, Rows, noise};
+use vincie_ptx::Counters;
+
+const LAYOUTS: [&str; 4] = ["nn", "nt", "tn", "tt"];
+const BIAS: u32 = 1;
+const ADD: u32 = 2;
+
+/// How operands lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placement {
+    /// Multiples of 16 bytes, with gaps between rows.
+    Aligned,
+    /// As far from it as elements allow.
+    Odd,
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug)]
+struct Problem {
+    layout: &'static str,
+    dtype: Dtype,
+    out: Dtype,
+    tile: &'static str,
+    batch: usize,
+    m: usize,
+    n: usize,
+    k: usize,
+    epilogue: u32,
+    placement: Placement,
+}
+
+impl Problem {
+    fn name(&self) -> String {
+        let Self { layout, dtype, out, tile, .. } = self;
+        match dtype {
+            Dtype::Bf16 => format!("matmul_{layout}_bf16_{}_{tile}", out.name()),
+            Dtype::F32 => format!("matmul_{layout}_f32_{tile}"),
+        }
+    }
+
+    fn tile(&self) -> (usize, usize) {
+        match self.tile.split_once('x') {
+            Some((m, n)) => (m.parse().expect("a number"), n.parse().expect("a number")),
+            None => (64, 64),
+        }
+    }
+
+    fn rows(&self, rows: usize, cols: usize) -> Rows {
+        match self.placement {
+            Placement::Aligned => {
+                Rows { rows, cols, stride: cols.next_multiple_of(8) + 8, offset: 8 }
+            }
+            Placement::Odd => Rows { rows, cols, stride: cols + 3, offset: 1 },
+        }
+    }
+
+    /// Runs the call and compares it with plain loops.
+    fn check(&self) -> Counters {
+        let counters = ORDERS.map(|order| self.check_in(Device::new(order)));
+        assert_eq!(counters[0], counters[1], "{self:?}");
+        counters[0].clone()
+    }
+
+    fn check_in(&self, mut device: Device) -> Counters {
+        let Self { layout, dtype, out, batch, m, n, k, epilogue, .. } = *self;
+        let (is_a_turned, is_b_turned) = (layout.starts_with('t'), layout.ends_with('t'));
+        let a_rows = if is_a_turned { (k, m) } else { (m, k) };
+        let b_rows = if is_b_turned { (n, k) } else { (k, n) };
+        let a = noise(batch * m * k, 1, dtype);
+        let b = noise(batch * k * n, 2, dtype);
+        let bias = noise(n, 3, dtype);
+        let old = noise(batch * m * n, 4, out);
+        let on_a = device.upload(dtype, self.rows(batch * a_rows.0, a_rows.1), &a);
+        let on_b = device.upload(dtype, self.rows(batch * b_rows.0, b_rows.1), &b);
+        let on_bias = device.upload(dtype, self.rows(1, n), &bias);
+        let c_rows = self.rows(batch * m, n);
+        let on_c = match epilogue & ADD {
+            0 => device.result(out, c_rows),
+            _ => device.upload(out, c_rows, &old),
+        };
+        let strides = [&on_a, &on_b, &on_c].map(|placed| placed.rows.stride as u32);
+        let entry = |rows: usize, placed: u32| Arg::U64(rows as u64 * u64::from(placed));
+        let (tile_m, tile_n) = self.tile();
+        let args = [
+            Arg::U64(on_a.at()),
+            Arg::U64(on_b.at()),
+            Arg::U64(on_bias.at()),
+            Arg::U64(on_c.at()),
+            Arg::U32(m as u32),
+            Arg::U32(n as u32),
+            Arg::U32(k as u32),
+            Arg::U32(k as u32),
+            Arg::U32(strides[0]),
+            Arg::U32(strides[1]),
+            Arg::U32(strides[2]),
+            Arg::U32(epilogue),
+            entry(a_rows.0, strides[0]),
+            entry(b_rows.0, strides[1]),
+            entry(m, strides[2]),
+        ];
+        let tiles = m.div_ceil(tile_m) * n.div_ceil(tile_n);
+        let counters = device.launch(&self.name(), [tiles as u32, 1, batch as u32], &args);
+        let got = device.download(&on_c);
+        for (index, &got) in got.iter().enumerate() {
+            let (i, row, col) = (index / (m * n), index / n % m, index % n);
+            let (mut sum, mut magnitude) = (0.0, 0.0);
+            for j in 0..k {
+                let at_a = if is_a_turned { j * m + row } else { row * k + j };
+                let at_b = if is_b_turned { col * k + j } else { j * n + col };
+                let product = f64::from(a[i * m * k + at_a]) * f64::from(b[i * k * n + at_b]);
+                sum += product;
+                magnitude += product.abs();
+            }
+            for (bit, value) in [(BIAS, bias[col]), (ADD, old[index])] {
+                if epilogue & bit != 0 {
+                    sum += f64::from(value);
+                    magnitude += f64::from(value.abs());
+                }
+            }
+            // One rounding of the running sum for each of k terms, each at most of the sum of
+            // magnitudes; tensor cores cut off bits instead, which doubles it.
+            let limit = (k as f64 + 2.0) * magnitude * 2f64.powi(-23) + sum.abs() * out.epsilon();
+            let error = (f64::from(got) - sum).abs();
+            assert!(error <= limit, "{self:?} [{i},{row},{col}]: {got}, not {sum}");
+        }
+        counters
+    }
+}
+
+/// Every layout and output of a tile, at a shape and an epilogue that differ between them.
+fn check_all(dtype: Dtype, tile: &'static str, placement: Placement, shapes: &[[usize; 3]]) {
+    for (i, layout) in LAYOUTS.into_iter().enumerate() {
+        for (j, out) in [dtype, Dtype::F32].into_iter().enumerate() {
+            for (s, &[m, n, k]) in shapes.iter().enumerate() {
+                if (dtype == Dtype::F32 && j == 1) || (i + j + s) % 2 == 1 && shapes.len() > 2 {
+                    continue;
+                }
+                let epilogue = ((i + j + s) % 4) as u32;
+                let batch = 1 + (i + s) % 2;
+                let problem =
+                    Problem { layout, dtype, out, tile, batch, m, n, k, epilogue, placement };
+                problem.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn bf16_products_of_any_shape_and_place() {
+    let shapes = [[1, 1, 1], [3, 65, 17], [66, 5, 33], [64, 64, 32], [70, 130, 95]];
+    check_all(Dtype::Bf16, "any", Placement::Odd, &shapes);
+}
+
+#[test]
+fn bf16_products_of_small_tiles() {
+    let shapes = [[1, 1, 1], [65, 3, 63], [64, 64, 64], [40, 72, 200], [70, 130, 136]];
+    check_all(Dtype::Bf16, "64x64", Placement::Aligned, &shapes);
+}
