@@ -158,3 +158,22 @@ fn bf16_products_of_small_tiles() {
     let shapes = [[1, 1, 1], [65, 3, 63], [64, 64, 64], [40, 72, 200], [70, 130, 136]];
     check_all(Dtype::Bf16, "64x64", Placement::Aligned, &shapes);
 }
+
+#[test]
+fn f32_products_of_any_shape_and_place() {
+    let shapes = [[1, 1, 1], [3, 65, 17], [66, 5, 33], [64, 64, 16], [70, 130, 45]];
+    check_all(Dtype::F32, "any", Placement::Odd, &shapes);
+}
+
+#[test]
+fn f32_products_of_both_tiles() {
+    let shapes = [[1, 1, 1], [65, 3, 63], [64, 64, 64], [40, 72, 100], [70, 130, 36]];
+    check_all(Dtype::F32, "64x64", Placement::Aligned, &shapes);
+    check_all(Dtype::F32, "128x128", Placement::Aligned, &[[3, 5, 2], [130, 133, 35]]);
+}
+
+#[test]
+fn bf16_products_of_large_tiles() {
+    check_all(Dtype::Bf16, "128x128", Placement::Aligned, &[[1, 2, 5], [135, 130, 160]]);
+    check_all(Dtype::Bf16, "128x256", Placement::Aligned, &[[7, 9, 2], [131, 262, 200]]);
+}
