@@ -70,6 +70,9 @@ struct Checked {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failure> {
+    let read = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
+    let texts: Vec<(String, String)> =
+        arguments.files.iter().map(read).collect::<Result<_, Failure>>()?;
     let assembler = Assembler::find();
     if assembler.is_none() {
         let where_from = format!(
@@ -91,9 +94,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
         let checked: Result<Vec<_>, Failure> = kernels().par_iter().map(check).collect();
         files.extend(checked?.into_iter().flatten());
     }
-    for path in &arguments.files {
-        let (name, text) = (path.display().to_string(), read(path)?);
-        files.extend(check(&name, &text, arguments, &arguments.targets, assembler.as_ref())?);
+    for (name, text) in &texts {
+        files.extend(check(name, text, arguments, &arguments.targets, assembler.as_ref())?);
     }
     let passed = files.iter().all(|file| file.complaints.is_empty());
     if arguments.json {

@@ -16,6 +16,9 @@ use vincie_ptx::{Checks, Error, Landing, Options, Peaks, Schedule};
 /// Most warp instructions by default: minutes of work, and an end for what never ends.
 const MAX_INSTRUCTIONS: u64 = 4_000_000_000;
 
+/// Most CTAs that an emulated device takes: what is kept of each adds up.
+const MAX_CTAS: u64 = 1 << 26;
+
 /// Run a kernel as a launch file says, compare its outputs and print findings and counters.
 ///
 /// The file names a PTX file, an entry, the launch shape, arguments and expected outputs;
@@ -97,6 +100,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
     }
     let is_emulated = matches!(arguments.device, DeviceSpec::Emulated(_));
     let case = Case::load(&arguments.file).map_err(Failure::malformed)?;
+    case.check_tensors().map_err(Failure::malformed)?;
+    if is_emulated {
+        check_size(&case, arguments.max_instructions)?;
+    }
     let options = arguments.options();
     let begun = Instant::now();
     let outcome = if is_emulated {
@@ -163,6 +170,21 @@ impl Arguments {
         }
         Ok(answer)
     }
+}
+
+/// Refuses a grid that the machine cannot come to the end of.
+fn check_size(case: &Case, max_instructions: u64) -> Result<(), Failure> {
+    let grid = case.config.grid;
+    let ctas = grid.iter().map(|size| u128::from(*size)).product::<u128>();
+    // Every warp executes one instruction at least.
+    let most = MAX_CTAS.min(max_instructions);
+    if ctas > u128::from(most) {
+        let name = &case.name;
+        let message =
+            format!("{name}: grid {grid:?} has {ctas} CTAs; an emulated device takes {most}");
+        return Err(Failure::malformed(message));
+    }
+    Ok(())
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {

@@ -48,6 +48,23 @@ impl Case {
         Ok(inputs)
     }
 
+    /// Refuses a case whose tensors are missing, or expected to be larger than their buffers.
+    pub fn check_tensors(&self) -> Result<()> {
+        let inputs = self.inputs()?;
+        for (buffer, expect) in self.expects() {
+            let want = self.tensor(&expect.name)?.data().len();
+            let have = inputs.iter().find(|input| input.name == buffer);
+            let have = have.map_or(0, |input| input.bytes.len());
+            if want > have {
+                let (case, expected) = (&self.name, &expect.name);
+                return Err(Error::Case(format!(
+                    "{case}: {expected} has {want} bytes, but buffer {buffer} only {have}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// What a buffer must hold after the launch, where the case says so.
     pub fn expected(&self, buffer: &str) -> Result<Option<Input<'_>>> {
         let Some(expect) = self.expects().find(|(name, _)| *name == buffer) else {
@@ -85,7 +102,8 @@ impl Case {
         if self.data.is_empty() {
             return Err(fail("the case has no data file".into()));
         }
-        let tensors = SafeTensors::deserialize(&self.data).map_err(|e| fail(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(&self.data)
+            .map_err(|e| fail(format!("the data file is no safetensors file: {e}")))?;
         tensors.tensor(name).map_err(|e| fail(e.to_string()))
     }
 }
@@ -154,6 +172,15 @@ mod tests {
         let mut case = case("c_collatz");
         case.args.push(Arg::Buffer { name: "ghost".into(), uninit: false, expect: None });
         let error = case.inputs().expect_err("there is none").to_string();
+        assert!(error.contains("c_collatz: tensor ghost"), "{error}");
+        case.args.pop();
+        assert_eq!(case.check_tensors(), Ok(()));
+        let expect = case.args.iter_mut().find_map(|arg| match arg {
+            Arg::Buffer { expect, .. } => expect.as_mut(),
+            _ => None,
+        });
+        expect.expect("something is compared").name = "ghost".into();
+        let error = case.check_tensors().expect_err("there is none").to_string();
         assert!(error.contains("c_collatz: tensor ghost"), "{error}");
         case.data.clear();
         let error = case.inputs().expect_err("there is none").to_string();

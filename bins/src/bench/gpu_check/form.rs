@@ -5,7 +5,17 @@
 const BUFFER: &str = "out";
 
 /// Statements that only bring operands in and results out.
-const PLUMBING: [&str; 6] = [".", "ld.", "st.", "mov.", "mul.wide.u32 %x", "add.s64 %x"];
+const PLUMBING: [&str; 9] = [
+    ".",
+    "ld.",
+    "st.",
+    "mov.",
+    "mul.wide.u32 %x",
+    "mul.wide.u32 %lane",
+    "add.s64 %in",
+    "add.s64 %out",
+    "add.s64 %x",
+];
 
 /// One form.
 #[derive(Debug, PartialEq, Eq)]

@@ -60,7 +60,7 @@ pub(super) struct Arguments {
     only: Vec<String>,
 
     /// Longest time of a case on the device
-    #[arg(long, value_name = "S", default_value_t = 20.0, value_parser = within(0.1..=3600.0))]
+    #[arg(long, value_name = "S", default_value_t = 20.0, value_parser = within(0.01..=3600.0))]
     timeout: f64,
 
     /// Time after which no case is begun

@@ -1,0 +1,158 @@
+//! `vincie bench gpu-check`: a device and the emulator beside each other.
+
+use crate::program::{Run, Scratch};
+use crate::ptx_device::{LIBRARY, stand_in, tracks};
+use serde_json::Value;
+use std::fs;
+
+const HEAD: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
+
+/// A case with one buffer of eight bytes.
+fn case(scratch: &Scratch, name: &str, body: &str, expected: Option<u64>, more: &str) {
+    let entry = format!("{HEAD}.visible .entry k(.param .u64 out)\n{{\n{body} ret;\n}}\n");
+    scratch.file(&format!("own/{name}.ptx"), entry);
+    let expect = if expected.is_some() { "expect = \"want\"\n" } else { "" };
+    let launch = format!(
+        "ptx = \"{name}.ptx\"\nentry = \"k\"\ngrid = [1, 1, 1]\nblock = [1, 1, 1]\n\
+         data = \"{name}.safetensors\"\n{more}\n[[args]]\nbuffer = \"out\"\nuninit = true\n{expect}"
+    );
+    scratch.file(&format!("own/{name}.launch.toml"), launch);
+    let header = r#"{"out":{"dtype":"U64","shape":[1],"data_offsets":[0,8]},"want":{"dtype":"U64","shape":[1],"data_offsets":[8,16]}}"#;
+    let mut data = (header.len() as u64).to_le_bytes().to_vec();
+    data.extend(header.bytes());
+    data.extend([0xAB; 8]);
+    data.extend(expected.unwrap_or(0).to_le_bytes());
+    scratch.file(&format!("own/{name}.safetensors"), data);
+}
+
+fn record(scratch: &Scratch, folder: &str) -> Value {
+    let path = scratch.path().join(folder).join("gpu-check.json");
+    let text = fs::read_to_string(path).expect("the record is there");
+    serde_json::from_str(&text).expect("the record is JSON")
+}
+
+/// Names with their results.
+fn results(record: &Value) -> Vec<(String, String)> {
+    let sections = record["sections"].as_array().expect("a record has sections");
+    let rows = sections.iter().flat_map(|section| section["rows"].as_array());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    rows.flatten().map(|row| (text(&row["name"]), text(&row["status"]))).collect()
+}
+
+#[test]
+fn everything_in_the_program_agrees_on_an_emulated_device() {
+    let scratch = Scratch::new();
+    let run = ["bench", "gpu-check", "--out", "a/b", "--device", "emulated", "--trace", "t.json"];
+    let out = scratch.run(run).passed();
+    let last = out.lines().last().unwrap_or_default();
+    assert!(last.starts_with("ok  emulated:0") && last.contains("19 passed, 4 skipped"), "{out}");
+    let record = record(&scratch, "a/b");
+    assert_eq!((&record["complete"], &record["passed"]), (&true.into(), &true.into()));
+    for (name, status) in results(&record) {
+        let expected = if name.ends_with("-flaw") { "skipped" } else { "passed" };
+        assert_eq!(status, expected, "{name}");
+    }
+    let row = &record["sections"][0]["rows"][0];
+    assert!(row["gpu_microseconds"].as_f64() > Some(0.0), "{row}");
+    assert_eq!(row["tensors"][1]["differing"], 0, "{row}");
+    let tracks = tracks(&scratch.path().join("t.json"));
+    let kinds: Vec<&str> = tracks.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["case", "emulator", "host", "kernel"]);
+    let again = ["bench", "gpu-check", "--out", "a/b", "--device", "emulated"];
+    scratch.run(again).refused(1, &["a/b/gpu-check.json", "exists already"]);
+}
+
+#[test]
+fn the_same_holds_behind_the_loader() {
+    let Some(library) = stand_in("the_same_holds_behind_the_loader") else { return };
+    let scratch = Scratch::new();
+    let mut command = scratch.command(["bench", "gpu-check", "--out", "out", "--json"]);
+    let output = command.env(LIBRARY, library).output().expect("the program can be started");
+    let record = Run::of(output).json();
+    assert_eq!((&record["passed"], &record["device"]["device"]), (&true.into(), &"cuda:0".into()));
+    assert_eq!(results(&record).iter().filter(|(_, status)| status == "passed").count(), 19);
+}
+
+#[test]
+fn one_bad_case_does_not_lose_the_others() {
+    let scratch = Scratch::new();
+    let at = ".reg .b64 %p, %v;\n ld.param.u64 %p, [out];\n";
+    let own_address = format!("{at} st.global.u64 [%p], %p;\n");
+    let good = format!("{at} mov.u64 %v, 7;\n st.global.u64 [%p], %v;\n");
+    case(&scratch, "a_good", &good, Some(7), "");
+    // The tolerated write is a fault where nobody checks.
+    let wild = format!("{at} mov.u64 %v, 64;\n st.global.u64 [%v], %p;\n st.global.u64 [%p], 7;\n");
+    case(&scratch, "b_fault", &wild, Some(7), "tolerate = [\"oob-write\"]");
+    case(&scratch, "c_good", &good, Some(7), "");
+    // Buffers stand elsewhere on the second device, which its kernel tells.
+    case(&scratch, "d_differs", &own_address, None, "");
+    case(&scratch, "e_fails", &own_address, Some(1 << 42), "");
+    case(&scratch, "f_newer", &good, Some(7), "");
+    let path = scratch.path().join("own/f_newer.ptx");
+    let text = fs::read_to_string(&path).expect("it was written").replace("sm_80", "sm_90a");
+    fs::write(&path, text).expect("it can be written");
+    scratch.file("own/g_broken.launch.toml", "ptx = 7");
+    case(&scratch, "h_wrong", &good, Some(8), "");
+    let run = ["bench", "gpu-check", "--out", "out", "--cases", "own", "--only", "own"];
+    let run = scratch.run(run.into_iter().chain(["--device", "emulated:1"]));
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let record = record(&scratch, "out");
+    let results = results(&record);
+    let results: Vec<(&str, &str)> =
+        results.iter().map(|(name, status)| (name.as_str(), status.as_str())).collect();
+    assert_eq!(
+        results,
+        [
+            ("a_good", "passed"),
+            ("b_fault", "fault"),
+            ("c_good", "passed"),
+            ("d_differs", "differs"),
+            ("e_fails", "fails"),
+            ("f_newer", "passed"),
+            ("g_broken", "error"),
+            ("h_wrong", "fails"),
+        ],
+        "{run:?}"
+    );
+    assert_eq!((&record["complete"], &record["passed"]), (&true.into(), &false.into()));
+    let differing = &record["sections"][0]["rows"][3]["tensors"][0];
+    assert_eq!((&differing["differing"], &differing["elements"]), (&1.into(), &1.into()));
+    assert_eq!(differing["kept"][0]["emulator_bits"], "0x0000040000000000", "{differing}");
+    let line = "d_differs: out[0]: gpu 8796093022208, emulator 4398046511104";
+    assert!(run.out.contains(line), "{}", run.out);
+}
+
+#[test]
+fn a_case_that_does_not_end_is_lost_alone() {
+    let scratch = Scratch::new();
+    let body = ".reg .b64 %p;\n .reg .b32 %i;\n .reg .pred %q;\n ld.param.u64 %p, [out];\n \
+                mov.u32 %i, 0;\nAGAIN:\n add.u32 %i, %i, 1;\n setp.lt.u32 %q, %i, 500000;\n \
+                @%q bra AGAIN;\n cvt.u64.u32 %p, %i;\n";
+    case(&scratch, "long", body, None, "");
+    let run = ["bench", "gpu-check", "--out", "out", "--device", "emulated", "--cases", "own"];
+    let run = scratch.run(run.into_iter().chain(["--only", "own", "--timeout", "0.01"]));
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let record = record(&scratch, "out");
+    assert_eq!(results(&record), [("long".to_owned(), "lost".to_owned())]);
+    assert!(run.out.contains("no answer within 0.01 s"), "{run:?}");
+    let late = ["bench", "gpu-check", "--out", "late", "--device", "emulated", "--seconds", "0"];
+    let late = scratch.run(late).passed();
+    assert!(late.contains("23 skipped") && late.contains("0 s are spent"), "{late}");
+}
+
+#[test]
+fn wrong_usage_is_told_before_anything_runs() {
+    let scratch = Scratch::new();
+    scratch.file("empty/readme", "");
+    let check = |more: &[&str]| {
+        let run = ["bench", "gpu-check", "--device", "emulated", "--out", "out"];
+        scratch.run_without_trace(&[&run, more].concat())
+    };
+    check(&["--only", "kernels"]).refused(2, &["kernels", "microtests, corpus"]);
+    check(&["--cases", "empty"]).refused(2, &["empty", ".launch.toml"]);
+    check(&["--cases", "none"]).refused(2, &["none"]);
+    check(&["--timeout", "0"]).refused(2, &["0.01"]);
+    scratch.run_without_trace(&["bench", "gpu-check"]).refused(2, &["--out"]);
+    let cpu = ["bench", "gpu-check", "--out", "out", "--device", "cpu"];
+    scratch.run_without_trace(&cpu).refused(2, &["emulated[:N]"]);
+}
