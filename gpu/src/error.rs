@@ -57,6 +57,11 @@ impl Error {
         Error { kind, code: Some(code), message: format!("{call}: {code}{detail}") }
     }
 
+    /// True where PTX is of a later version than the driver reads.
+    pub fn is_later_ptx(&self) -> bool {
+        self.code == Some(Code::UNSUPPORTED_PTX_VERSION)
+    }
+
     pub(crate) fn with_note(mut self, note: &str) -> Self {
         if !note.is_empty() {
             self.message.push('\n');

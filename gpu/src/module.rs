@@ -66,7 +66,9 @@ impl Device {
         if code != Code::SUCCESS {
             let log = log_text(&errors);
             let said = if log.is_empty() { String::new() } else { format!(": {log}") };
-            return Err(fail(format!("{name}: {code}{said}")));
+            let mut error = fail(format!("{name}: {code}{said}"));
+            error.code = Some(code);
+            return Err(error);
         }
         Ok(Module(Arc::new(ModuleInner {
             device: Arc::clone(&self.0),

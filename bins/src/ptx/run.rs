@@ -7,6 +7,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::publish;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use std::time::Instant;
 use vincie_gpu::{DeviceSpec, Trace};
@@ -74,7 +75,7 @@ pub(super) struct Arguments {
     max_instructions: u64,
 
     /// Device whose peaks the estimate takes
-    #[arg(long, value_name = "NAME", default_value = "h200", value_parser = peak_rates)]
+    #[arg(long, value_name = "NAME", default_value = "h200", value_parser = peak_rates())]
     peaks: &'static Peaks,
 
     /// Run it through the driver's calls, too, also on an emulated device
@@ -199,6 +200,8 @@ fn schedule(text: &str) -> Result<Schedule, String> {
     }
 }
 
-fn peak_rates(name: &str) -> Result<&'static Peaks, String> {
-    peaks::find(name).ok_or_else(|| format!("expected one of {}", peaks::names().join(", ")))
+/// Takes the names of devices whose peaks are known.
+fn peak_rates() -> impl TypedValueParser<Value = &'static Peaks> {
+    PossibleValuesParser::new(peaks::names())
+        .map(|name| peaks::find(&name).expect("only names from the list are taken"))
 }

@@ -139,6 +139,7 @@ fn answer(device: &Device, request: &Request, traces: bool) -> Answer {
     };
     attempt().unwrap_or_else(|error| match error.kind {
         ErrorKind::Fault => Answer::Fault(error.to_string()),
+        _ if error.is_later_ptx() => Answer::Skipped(format!("the driver is older: {error}")),
         _ => Answer::Error(error.to_string()),
     })
 }
