@@ -31,13 +31,8 @@ pub(crate) fn evaluate(text: &str, values: &Values) -> Result<i64, NoValue> {
 /// Whether a limit holds.
 pub(crate) fn holds(limit: &str, values: &Values) -> Result<bool, NoValue> {
     type Compare = fn(&i64, &i64) -> bool;
-    const SIGNS: [(&str, Compare); 5] = [
-        ("<=", i64::le),
-        (">=", i64::ge),
-        ("<", i64::lt),
-        (">", i64::gt),
-        ("=", i64::eq),
-    ];
+    const SIGNS: [(&str, Compare); 5] =
+        [("<=", i64::le), (">=", i64::ge), ("<", i64::lt), (">", i64::gt), ("=", i64::eq)];
     let sign = SIGNS.iter().find_map(|(sign, compare)| Some((limit.split_once(sign)?, compare)));
     let Some(((left, right), compare)) = sign else {
         return Err(NoValue::Unreadable(limit.to_owned()));

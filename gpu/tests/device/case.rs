@@ -1,7 +1,7 @@
 //! Launch files: through the driver's calls every case of the corpus and of the microtests leaves
 //! the very bytes that it leaves on the machine itself.
 
-use crate::{device, refused};
+use crate::{SCALE, device, refused};
 use std::path::{Path, PathBuf};
 use vincie_gpu::ErrorKind;
 use vincie_ptx::Options;
@@ -26,11 +26,8 @@ fn case(name: &str) -> Case {
 /// The same case with these outputs as what it expects, byte for byte.
 fn expecting(case: &Case, outputs: &[Output]) -> Case {
     let mut exact = case.clone();
-    let as_bytes = |name: String, bytes: &[u8]| Output {
-        name,
-        dtype: Dtype::U8,
-        bytes: bytes.to_vec(),
-    };
+    let as_bytes =
+        |name: String, bytes: &[u8]| Output { name, dtype: Dtype::U8, bytes: bytes.to_vec() };
     let mut tensors: Vec<Output> = case
         .inputs()
         .expect("the tensors are there")
@@ -122,4 +119,29 @@ fn what_does_not_fit_is_refused_in_one_line() {
     refused(with(&|case| case.data.clear()), ErrorKind::Argument, "no data file");
     let huge = with(&|case| case.config.dynamic_shared = usize::MAX);
     refused(huge, ErrorKind::Argument, "bytes of shared memory");
+}
+
+#[test]
+fn a_contract_holds_for_numbers_that_are_bytes() {
+    let mut case = case("c_collatz");
+    (case.ptx, case.entry) = (SCALE.to_owned(), "scale_f32".to_owned());
+    let values: Vec<u8> = [1.0f32, 2.0, 3.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tensor =
+        |name: &str| Output { name: name.into(), dtype: Dtype::F32, bytes: values.clone() };
+    case.data = Output::serialize(&[tensor("x"), tensor("y")]).expect("they can be written");
+    let buffer = |name: &str, uninit| Arg::Buffer { name: name.into(), uninit, expect: None };
+    let count = |count: u32| Arg::Bytes(count.to_le_bytes().to_vec());
+    let factor = Arg::Bytes(2.0f32.to_le_bytes().to_vec());
+    case.args = vec![buffer("x", false), buffer("y", true), factor, count(3)];
+    (case.config.grid, case.config.block) = ([1; 3], [128, 1, 1]);
+    let device = device();
+    let kernel = device.load(SCALE, "scale.ptx").and_then(|module| module.kernel("scale_f32"));
+    let kernel = kernel.expect("it is there");
+    case.config.block[0] = kernel.contract().expect("it has one").block;
+    let run = device.run_case(&case).expect("the case runs");
+    let doubled: Vec<u8> =
+        [2.0f32, 4.0, 6.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(run.outputs[1].bytes, doubled);
+    case.args[3] = count(65);
+    refused(device.run_case(&case), ErrorKind::Argument, "the contract says ceil(count/64) = 2");
 }
