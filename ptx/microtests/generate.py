@@ -507,10 +507,6 @@ def compares():
     f.write()
 
 
-integers()
-floats()
-converts()
-compares()
 
 
 HEAD = """.version 8.0
@@ -788,7 +784,13 @@ def approximations():
     launch("approx", "approx", "[32, 1, 1]", ['buffer = "in"', 'buffer = "out"\nuninit = true\nexpect = "expect.out"\nrtol = 0.001\natol = 0.0001'], "# approximate functions")
 
 
-collectives()
-matrices()
-memory()
-approximations()
+if __name__ == "__main__":
+    for family in [integers, floats, converts, compares, collectives, matrices, memory, approximations]:
+        family()
+    import asynchronous
+    import atomics
+    import clusters
+    import products
+    import tensors
+    for module in [asynchronous, atomics, clusters, products, tensors]:
+        module.main()

@@ -55,10 +55,12 @@ pub static CORPUS: EmbeddedSet = set!(
 pub static MICROTESTS: EmbeddedSet = set!(
     "microtests",
     cases: [
-        "approx" "collective" "compare" "convert" "float" "integer" "matrix" "memory"
+        "approx" "atomics" "bulk" "cluster" "collective" "compare" "convert" "copies" "float"
+        "integer" "matrix" "mbarriers" "memory" "mma_wide" "tensor" "warpgroup" "wmma"
     ],
     data: [
-        "approx" "collective" "compare" "convert" "float" "integer" "matrix" "memory"
+        "approx" "atomics" "bulk" "cluster" "collective" "compare" "convert" "copies" "float"
+        "integer" "matrix" "mbarriers" "memory" "mma_wide" "tensor" "warpgroup" "wmma"
     ]
 );
 

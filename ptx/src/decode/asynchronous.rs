@@ -173,9 +173,6 @@ impl Decoder<'_> {
                 self.emit_flow(Op::MbarrierInval { addr }, Class::Barrier, Flow::Own);
             }
             "arrive" | "arrive_drop" => {
-                if self.has("noComplete") {
-                    return self.unsupported("");
-                }
                 // The state result is optional in the cluster form.
                 let has_state = !matches!(self.operand(0)?, Operand::Address(_));
                 let at = usize::from(has_state);
@@ -198,6 +195,7 @@ impl Decoder<'_> {
                     drops: word == "arrive_drop",
                     expect_only: false,
                     completes: false,
+                    may_not_complete: self.has("noComplete"),
                     state,
                     is_release: !self.has("relaxed"),
                 };
@@ -214,6 +212,7 @@ impl Decoder<'_> {
                     drops: false,
                     expect_only: true,
                     completes: word == "complete_tx",
+                    may_not_complete: false,
                     state: 0,
                     is_release: false,
                 };

@@ -14,7 +14,6 @@ pub(crate) enum Special {
     ClusterNctaid(u8),
     ClusterCtarank,
     ClusterNctarank,
-    IsExplicitCluster,
     LaneId,
     WarpId,
     NwarpId,
@@ -52,7 +51,6 @@ impl Special {
             "%cluster_nctaid" => Special::ClusterNctaid(axis),
             "%cluster_ctarank" => Special::ClusterCtarank,
             "%cluster_nctarank" => Special::ClusterNctarank,
-            "%is_explicit_cluster" => Special::IsExplicitCluster,
             "%laneid" => Special::LaneId,
             "%warpid" => Special::WarpId,
             "%nwarpid" => Special::NwarpId,
@@ -78,6 +76,8 @@ pub(crate) enum Value {
     Bits(u64),
     /// A predicate constant.
     Mask(u32),
+    /// The predicate `%is_explicit_cluster`.
+    ExplicitCluster,
     Special(Special),
     /// Address of a module variable in global or const space.
     Variable(usize, i64),

@@ -306,6 +306,9 @@ impl<'a> Decoder<'a> {
                 let mask = if *value != 0 { u32::MAX } else { 0 };
                 Ok((self.constant(Value::Mask(mask), false), false))
             }
+            Operand::Special(name) if name == "%is_explicit_cluster" => {
+                Ok((self.constant(Value::ExplicitCluster, false), false))
+            }
             other => self.unsupported(&format!("{other:?} as a predicate")),
         }
     }

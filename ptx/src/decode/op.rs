@@ -239,6 +239,8 @@ pub(crate) struct MbarrierArrive {
     pub(crate) expect_only: bool,
     /// `complete_tx`: the simulated completion of a copy.
     pub(crate) completes: bool,
+    /// `noComplete`: the phase must have more arrivals to await.
+    pub(crate) may_not_complete: bool,
     pub(crate) state: Row,
     pub(crate) is_release: bool,
 }

@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 
 /// Most threads of a CTA.
 pub const MAX_THREADS: u32 = 1024;
+/// Most CTAs of a launch that this machine takes on.
+const MAX_CTAS: u64 = 1 << 24;
 /// Most CTAs of a cluster.
 pub const MAX_CLUSTER: u32 = 16;
 /// Most bytes of shared memory a CTA may have, as on sm_90.
@@ -154,18 +156,31 @@ impl Machine {
                 }
             }
             let touched = exec.global.touched.take().unwrap_or_default();
-            (exec.findings, exec.counters, touched, exec.fault)
+            (exec.findings, exec.counters, touched, exec.fault, exec.executed)
         };
         let mut report = Report::default();
         let mut findings = Findings::default();
         let mut all: BTreeMap<u64, Touch> = BTreeMap::new();
+        let mut total = 0u64;
         for batch in turns.chunks(BATCH) {
+            // A launch of many clusters ends when all of them together are over the limit.
+            if total > options.max_instructions {
+                let changes = Cell::new(0);
+                let mut last = Exec::new(self, kernel, info, options, &changes, batch[0]);
+                last.executed = total;
+                last.is_over_limit();
+                for finding in last.findings.list {
+                    findings.push(finding, options.max_findings);
+                }
+                break;
+            }
             let results: Vec<_> = if options.threads == 1 || count == 1 {
                 batch.iter().map(one).collect()
             } else {
                 batch.par_iter().map(one).collect()
             };
-            for (found, counters, touched, fault) in results {
+            for (found, counters, touched, fault, executed) in results {
+                total = total.saturating_add(executed);
                 if let Some(fault) = fault {
                     return Err(fault);
                 }
@@ -302,6 +317,13 @@ fn check(launch: &Launch<'_>) -> Result<()> {
     let limits = [i32::MAX as u32, 65535, 65535];
     if config.grid.iter().zip(limits).any(|(g, limit)| *g == 0 || *g > limit) {
         return fail(format!("grid {:?}, limits {limits:?}", config.grid));
+    }
+    let ctas: u64 = config.grid.iter().map(|g| u64::from(*g)).product();
+    if ctas > MAX_CTAS {
+        return fail(format!(
+            "grid {:?} has {ctas} CTAs; the machine takes {MAX_CTAS}",
+            config.grid
+        ));
     }
     let cluster = config.cluster;
     let ranks = cluster.iter().map(|c| u64::from(*c)).product::<u64>();

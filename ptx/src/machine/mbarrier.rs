@@ -197,6 +197,11 @@ impl Exec<'_> {
             let state = self.ctas[cta].mbarriers.get(&at).map_or(0, |m| {
                 u64::from(m.phase) << 32 | u64::from(m.pending) << 1 | u64::from(m.phase & 1)
             });
+            let pending = self.ctas[cta].mbarriers.get(&at).map_or(0, |m| m.pending);
+            if op.may_not_complete && pending <= count {
+                let message = format!("noComplete, but the phase awaits {pending} arrivals");
+                self.misuse(warp, inst, lane, at, message);
+            }
             if op.state != 0 {
                 warp.w64(op.state)[lane] = state;
                 warp.set_defined(op.state, 1 << lane, u32::MAX, u32::MAX);

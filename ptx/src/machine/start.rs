@@ -167,7 +167,6 @@ impl<'a> Exec<'a> {
             Special::ClusterNctaid(axis) => shape[axis as usize],
             Special::ClusterCtarank => rank,
             Special::ClusterNctarank => self.ctas.len() as u32,
-            Special::IsExplicitCluster => u32::from(self.ctas.len() > 1),
             Special::LaneId => lane,
             Special::WarpId => warp.index,
             Special::NwarpId => 64,

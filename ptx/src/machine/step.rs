@@ -556,6 +556,13 @@ impl Exec<'_> {
                         warp.set_mask(*row, lanes, *mask);
                         break;
                     }
+                    Value::ExplicitCluster => {
+                        let is_explicit = self.ctas.len() > 1
+                            || self.kernel.directive("explicitcluster").is_some()
+                            || self.kernel.directive("reqnctapercluster").is_some();
+                        warp.set_mask(*row, lanes, if is_explicit { u32::MAX } else { 0 });
+                        break;
+                    }
                     Value::Special(special) => self.special(warp, *special, lane as u32),
                     Value::Variable(index, offset) => {
                         self.info.variables[*index].wrapping_add(*offset as u64)
