@@ -245,3 +245,12 @@ fn bf16_forward_follows_the_mask() {
         }
     }
 }
+
+#[test]
+fn f32_forward_follows_the_mask() {
+    for dim in [16, 32, 64, 128] {
+        for problem in problems(Dtype::F32, dim) {
+            problem.check_forward(32);
+        }
+    }
+}
