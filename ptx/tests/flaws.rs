@@ -217,6 +217,30 @@ fn asynchronous_copies() {
         &format!("{init} {} {wait}", load.replace("[%r9], 512", "[%r9], 544")),
         &format!("{init} {load} {wait}"),
     );
+    // What this launch wrote through the generic proxy, then read by a bulk copy.
+    let written =
+        |fence: &str| format!("{init} st.global.u32 [%d3], %r0; {fence} bar.sync 0; {load} {wait}");
+    check(
+        FindingKind::MissingProxyFence,
+        "sm_90",
+        block(32),
+        &written(""),
+        &written("fence.proxy.async;"),
+    );
+    // A wait for the sources says nothing of the destination.
+    let stored = |wait: &str| {
+        format!(
+            "setp.ne.u32 %p0, %r0, 0; st.shared.u32 [%r3], %r0; fence.proxy.async.shared::cta; bar.sync 0; @%p0 bra S;
+             cp.async.bulk.global.shared::cta.bulk_group [%d0], [%r1], 128; cp.async.bulk.commit_group; {wait} ld.global.u32 %r6, [%d0]; S:"
+        )
+    };
+    check(
+        FindingKind::CpAsyncWait,
+        "sm_90",
+        block(32),
+        &stored("cp.async.bulk.wait_group.read 0;"),
+        &stored("cp.async.bulk.wait_group 0;"),
+    );
     let store = "@%p0 bra S; cp.async.bulk.global.shared::cta.bulk_group [%d0], [%r1], 128; cp.async.bulk.commit_group; cp.async.bulk.wait_group 0; S:";
     check(
         FindingKind::MissingProxyFence,

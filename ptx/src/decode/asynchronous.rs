@@ -34,7 +34,7 @@ impl Decoder<'_> {
             }
             ["async", "bulk", "wait_group", ..] => {
                 let pending = self.literal(0)? as u32;
-                let op = Op::BulkWait { pending };
+                let op = Op::BulkWait { pending, is_read: self.has("read") };
                 self.emit_flow(op, Class::AsyncCopy, Flow::Own);
             }
             ["async", "bulk", "prefetch", ..] => return self.hint(),

@@ -501,6 +501,8 @@ pub(crate) enum Op {
     BulkCommit,
     BulkWait {
         pending: u32,
+        /// Only the sources must have been read.
+        is_read: bool,
     },
     MbarrierInit {
         addr: Addr,

@@ -1,7 +1,7 @@
 //! One cluster in execution: its CTAs, the turns of their warps, and the loop that runs a warp.
 
 use super::barrier::Barrier;
-use super::copies::Pending;
+use super::bulk::Pending;
 use super::findings::Findings;
 use super::global::GlobalChecks;
 use super::mbarrier::Mbarrier;

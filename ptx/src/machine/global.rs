@@ -1,7 +1,7 @@
 //! Order of accesses to device memory: a shadow of the pages touched, and the places through
 //! which threads synchronise.
 
-use crate::checks::{Actor, Clock, Conflict, Shadow};
+use crate::checks::{Actor, Clock, Conflict, Kind, Shadow, Stamp};
 use std::collections::{BTreeMap, HashMap};
 
 /// Bytes of a shadow page.
@@ -48,6 +48,24 @@ impl GlobalChecks {
         conflict
     }
 
+    /// Who wrote bytes of a range last, in this launch.
+    pub(crate) fn writers(&self, address: u64, bytes: u64) -> Vec<Stamp> {
+        let mut list = Vec::new();
+        each_page(address, bytes, |page, offset, bytes| {
+            list.extend(self.pages.get(&page).map_or(Vec::new(), |s| s.writers(offset, bytes)));
+        });
+        list
+    }
+
+    /// Replaces write stamps of one kind, as a wait does.
+    pub(crate) fn restamp_writes(&mut self, address: u64, bytes: u64, from: Kind, to: Stamp) {
+        each_page(address, bytes, |page, offset, bytes| {
+            if let Some(shadow) = self.pages.get_mut(&page) {
+                shadow.restamp_writes(offset, bytes, from, to);
+            }
+        });
+    }
+
     /// Remembers bytes for the comparison of clusters, by word and byte.
     pub(crate) fn touch(&mut self, address: u64, bytes: usize, touch: Touch) {
         let Some(touched) = &mut self.touched else { return };
@@ -58,5 +76,16 @@ impl GlobalChecks {
                 *entry = Touch { reads: entry.reads, ..touch };
             }
         }
+    }
+}
+
+/// Calls with page, offset and bytes for each page of a range.
+fn each_page(address: u64, bytes: u64, mut f: impl FnMut(u64, usize, usize)) {
+    let (mut at, end) = (address, address + bytes);
+    while at < end {
+        let page = at / PAGE;
+        let next = ((page + 1) * PAGE).min(end);
+        f(page, (at % PAGE) as usize, (next - at) as usize);
+        at = next;
     }
 }

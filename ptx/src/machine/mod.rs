@@ -3,6 +3,8 @@
 mod access;
 mod atomic;
 mod barrier;
+mod bulk;
+mod call;
 mod collective;
 mod copies;
 mod cost;

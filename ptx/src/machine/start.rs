@@ -120,6 +120,7 @@ impl<'a> Exec<'a> {
             copies: Vec::new(),
             copy_groups: [0; 32],
             bulk_reads: Vec::new(),
+            bulk_writes: Vec::new(),
             bulk_groups: [0; 32],
             flights: Vec::new(),
             wgmma_groups: 0,

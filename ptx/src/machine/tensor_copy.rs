@@ -1,7 +1,7 @@
 //! Tensor copies: boxes of a tensor map as segments; and stores that signal an mbarrier.
 
 use super::access::Place;
-use super::copies::Segment;
+use super::bulk::{Segment, bulk_kind};
 use super::exec::Exec;
 use super::memory::DEFINED;
 use super::tensor_map::{Swizzle, TENSOR_MAP_BYTES, TensorMap};
@@ -43,10 +43,13 @@ impl Exec<'_> {
                 continue;
             };
             let pieces = tile_pieces(&map, &at, offset as u64);
-            let kind = if op.reduce.is_some() { Kind::Strong } else { Kind::Plain };
+            let kind = bulk_kind(op.is_load, op.reduce.is_some());
             let mut is_inside = true;
             for (global, _, bytes) in &pieces {
                 if let Some(global) = global {
+                    if op.is_load {
+                        self.check_global_proxy(warp, inst, lane, *global, *bytes as u64);
+                    }
                     is_inside &=
                         self.global_bytes(warp, inst, lane, *global, *bytes, !op.is_load, kind);
                 }

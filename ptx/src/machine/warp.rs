@@ -1,7 +1,8 @@
 //! A warp: its register file, its groups of lanes that stand at different places, and what it
 //! has in flight.
 
-use super::copies::{BulkRead, CopyInFlight};
+use super::bulk::{BulkRead, BulkWrite};
+use super::copies::CopyInFlight;
 use super::wgmma::Flight;
 use crate::checks::WarpTime;
 use crate::decode::{Reg, Row};
@@ -89,6 +90,7 @@ pub(crate) struct Warp {
     pub(crate) copies: Vec<CopyInFlight>,
     pub(crate) copy_groups: [u32; 32],
     pub(crate) bulk_reads: Vec<BulkRead>,
+    pub(crate) bulk_writes: Vec<BulkWrite>,
     pub(crate) bulk_groups: [u32; 32],
     pub(crate) flights: Vec<Flight>,
     pub(crate) wgmma_groups: u32,
