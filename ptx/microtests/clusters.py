@@ -50,6 +50,11 @@ def main():
     b.line("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%e+256], %d, [%q];")
     b.line("{ W: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %w, [%m], 0; @!%w bra W; } ld.shared.b32 %d, [%a+256];")
     b.store("%d", [(r ^ 1) * 100 + t for r, t in every])
+    # red.async: everybody adds to one word of the neighbour.
+    b.line(f"{sync} @%p st.shared.b32 [%s+1020], 5; @%p mbarrier.arrive.expect_tx.shared::cta.b64 _, [%m], {THREADS * 4}; {sync}")
+    b.line("mapa.shared::cluster.u32 %e, %s, %n; red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [%e+1020], %t, [%q];")
+    b.line("{ W: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %w, [%m], 1; @!%w bra W; } ld.shared.b32 %d, [%s+1020];")
+    b.store("%d", [5 + sum(range(THREADS))] * len(every))
     # Multicast: ranks 0 and 3 each send 64 bytes to the ranks of a mask.
     words = [random.getrandbits(32) for _ in range(32)]
     base = b.image(words)
@@ -62,7 +67,7 @@ def main():
     for sender, mask in [(0, 0b1111), (3, 0b0110)]:
         b.line(f"{{ .reg .pred %y; setp.eq.and.u32 %y, %r, {sender}, %p; mov.u16 %mask, {mask}; add.s64 %g, %in, {base + 64 * (sender // 3)}; add.u32 %e, %s, {640 + 64 * (sender // 3)};")
         b.line("@%y cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%e], [%g], 64, [%m], %mask; }")
-    b.line("{ W: mbarrier.try_wait.parity.shared::cta.b64 %w, [%m], 1; @!%w bra W; }")
+    b.line("{ W: mbarrier.try_wait.parity.shared::cta.b64 %w, [%m], 0; @!%w bra W; }")
     b.line("and.b32 %q, %t, 15; mad.lo.u32 %e, %q, 4, %s; ld.shared.b32 %d, [%e+640];")
     b.store("%d", [words[t % 16] for _, t in every])
     b.line("setp.eq.u32 %w, %r, 1; setp.eq.or.u32 %w, %r, 2, %w; mov.u32 %d, 0; @%w ld.shared.b32 %d, [%e+704];")
@@ -71,7 +76,7 @@ def main():
     b.line(f"{sync} mov.u32 %d, %t; mad.lo.u32 %d, %r, 1000, %d; st.shared.b32 [%a], %d; fence.proxy.async.shared::cta; bar.sync 0; @%p mbarrier.arrive.expect_tx.shared::cta.b64 _, [%m], 128; {sync}")
     b.line(f"add.u32 %n, %r, 1; and.b32 %n, %n, {RANKS - 1}; add.u32 %e, %s, 768; mapa.shared::cluster.u32 %e, %e, %n; mapa.shared::cluster.u32 %q, %m, %n;")
     b.line("@%p cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%e], [%s], 128, [%q];")
-    b.line("{ W: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %w, [%m], 0; @!%w bra W; } ld.shared.b32 %d, [%a+768];")
+    b.line("{ W: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %w, [%m], 1; @!%w bra W; } ld.shared.b32 %d, [%a+768];")
     b.store("%d", [(r - 1) % RANKS * 1000 + t for r, t in every])
     b.line(sync)
     b.write("# clusters of four")

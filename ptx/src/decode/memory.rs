@@ -129,15 +129,22 @@ impl Decoder<'_> {
         Ok(())
     }
 
+    /// `st.async`, and `red.async` where an operation is named.
     fn store_async(&mut self) -> Result<()> {
         let ty = self.ty()?;
+        let reduce = match self.statement.modifiers.iter().find_map(|m| atom_op(m)) {
+            Some(op) if self.statement.opcode == "red" => Some((op, ty)),
+            None if self.statement.opcode == "st" => None,
+            _ => return self.unsupported("operation"),
+        };
         let addr = self.addr_only(0)?;
         let mbarrier = self.addr_only(2)?;
         let mut src = Vec::new();
         for part in Self::parts(self.operand(1)?) {
             src.push(self.source_any(part, ty.bytes() == 8, ty)?);
         }
-        let op = Op::StoreAsync { addr, src: src.into(), bytes: ty.bytes() as u8, mbarrier };
+        let (src, bytes) = (src.into(), ty.bytes() as u8);
+        let op = Op::StoreAsync { addr, src, bytes, mbarrier, reduce };
         self.emit_flow(op, Class::StoreShared, Flow::Own);
         Ok(())
     }
@@ -145,7 +152,7 @@ impl Decoder<'_> {
     /// `atom` and `red`.
     pub(crate) fn atomic(&mut self) -> Result<()> {
         if self.has("async") {
-            return self.unsupported("red.async");
+            return self.store_async();
         }
         let returns = self.statement.opcode == "atom";
         let ty = self.ty()?;

@@ -522,6 +522,7 @@ pub(crate) enum Op {
         src: Box<[Reg]>,
         bytes: u8,
         mbarrier: Addr,
+        reduce: Option<(AtomOp, Type)>,
     },
     LdMatrix {
         d: Box<[Row]>,

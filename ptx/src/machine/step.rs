@@ -283,8 +283,9 @@ impl Exec<'_> {
                     warp.w32(*d)[lane] = (value >> 1) as u32 & 0xf_ffff;
                 }
             }
-            Op::StoreAsync { addr, src, bytes, mbarrier } => {
-                self.store_async(warp, inst, active, (*addr, *mbarrier), src, *bytes as usize);
+            Op::StoreAsync { addr, src, bytes, mbarrier, reduce } => {
+                let places = (*addr, *mbarrier);
+                self.store_async(warp, inst, active, places, src, *bytes as usize, *reduce);
             }
             Op::LdMatrix { .. }
             | Op::StMatrix { .. }

@@ -3,11 +3,12 @@
 use super::access::Place;
 use super::bulk::{Segment, bulk_kind};
 use super::exec::Exec;
-use super::memory::DEFINED;
+use super::memory::{DEFINED, UNINIT};
 use super::tensor_map::{Swizzle, TENSOR_MAP_BYTES, TensorMap};
 use super::warp::{Lanes, Warp};
-use crate::checks::{Actor, FindingKind, Kind, Stamp};
-use crate::decode::{Addr, BulkTensor, Inst, Reg, Space};
+use crate::checks::{Actor, Conflict, FindingKind, Kind, Stamp};
+use crate::decode::{Addr, AtomOp, BulkTensor, Inst, Reg, Space};
+use crate::parse::Type;
 
 impl Exec<'_> {
     pub(crate) fn bulk_tensor(
@@ -100,6 +101,8 @@ impl Exec<'_> {
         map
     }
 
+    /// `st.async` and `red.async`: writes that take their bytes off an mbarrier.
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn store_async(
         &mut self,
         warp: &mut Warp,
@@ -108,6 +111,7 @@ impl Exec<'_> {
         (addr, mbarrier): (Addr, Addr),
         src: &[Reg],
         bytes: usize,
+        reduce: Option<(AtomOp, Type)>,
     ) {
         for lane in Lanes(active) {
             let total = bytes * src.len();
@@ -132,14 +136,25 @@ impl Exec<'_> {
                 let view = warp.time.view(lane as u32);
                 let actor = Actor { stamp, view, is_same_value: false };
                 let found = self.ctas[cta].shadow.access(offset, total, true, &actor);
-                if let Some(conflict) = found {
+                // Reductions of one phase are atomic among themselves.
+                let is_peer = |c: &Conflict| reduce.is_some() && c.stamp == stamp;
+                if let Some(conflict) = found.filter(|c| !is_peer(c)) {
                     let lane = Some(lane as u32);
                     self.report_conflict(warp, inst, lane, place, address, true, conflict);
                 }
             }
             for (index, reg) in src.iter().enumerate() {
                 let part = super::access::advance(place, index * bytes);
-                let value = warp.value(*reg, lane);
+                let mut value = warp.value(*reg, lane);
+                if let Some((op, ty)) = reduce {
+                    let (old, state) = self.read_place::<true>(warp, part, bytes);
+                    if state == UNINIT && self.options.checks.init {
+                        let message = "a reduction of memory that nobody has written".to_string();
+                        let (kind, lane) = (FindingKind::UninitShared, Some(lane as u32));
+                        self.report(kind, warp, inst, lane, Some(address), None, message);
+                    }
+                    value = super::atomic::apply(op, ty, old, value, 0);
+                }
                 self.write_place::<true>(warp, part, bytes, value, DEFINED);
             }
             self.change_tx(home, at, -(total as i64));
