@@ -93,6 +93,24 @@ impl<T> Buffer<T> {
         })
     }
 
+    /// `len` values of another type from a byte on, in the same memory.
+    pub fn reinterpret<U: Pod>(&self, start: usize, len: usize) -> Result<Buffer<U>> {
+        let end = len.checked_mul(size_of::<U>()).and_then(|bytes| bytes.checked_add(start));
+        let is_aligned = (self.offset + start).is_multiple_of(size_of::<U>());
+        if !is_aligned || end.is_none_or(|end| end > self.bytes()) {
+            let (tag, bytes, size) = (self.tag(), self.bytes(), size_of::<U>());
+            return Err(Error::argument(format!(
+                "`{tag}`: {len} values of {size} bytes from byte {start} of {bytes}"
+            )));
+        }
+        Ok(Buffer {
+            memory: Arc::clone(&self.memory),
+            offset: self.offset + start,
+            len,
+            values: PhantomData,
+        })
+    }
+
     /// The address as kernels see it; 0 where there are no values.
     pub fn address(&self) -> u64 {
         match &self.memory.block {

@@ -2,9 +2,11 @@
 //! f64 reference.
 //!
 //! A [`Tensor`] is a typed, strided view of memory from a recycling [`pool`]. Everything that
-//! computes is an [`Op`]: a name under `ops/`, where the rule (`mod.rs`), the kernels (`cpu.rs`) and
-//! the reference (`reference.rs`) of that name stand together.
+//! computes is an [`Op`]: a name under `ops/`, where the rule and the reference (`mod.rs`), the CPU's
+//! kernels (`cpu.rs`) and the launches of PTX kernels (`gpu.rs`) of that name stand together. An op
+//! runs where its inputs are: on the host, or on an [`Accelerator`].
 
+mod accelerator;
 mod dtype;
 mod error;
 pub mod kernels;
@@ -17,6 +19,7 @@ mod shape;
 mod storage;
 mod tensor;
 
+pub use accelerator::{Accelerator, Transfers};
 pub use dtype::{DType, Element};
 pub use error::{Error, NotFinite, Result};
 pub use mapping::Mapping;

@@ -1,5 +1,8 @@
 //! The tensor: a typed, strided view of pooled memory. Views share storage; ops make new tensors.
 
+mod placement;
+
+use crate::accelerator;
 use crate::mapping::Mapping;
 use crate::storage::Storage;
 use crate::{DType, Element, Error, Result, Shape, Strides};
@@ -8,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// A view of pooled memory with a shape, strides and an element type.
+/// A view of memory, of the host or of an accelerator, with a shape, strides and an element type.
 ///
 /// Cloning shares the memory. A tensor says nothing about who else sees its memory: only
 /// [`Tensor::as_mut_slice`] on a sole owner can change it.
@@ -163,9 +166,9 @@ impl Tensor {
         Arc::strong_count(&self.storage) == 1
     }
 
-    /// The elements of a contiguous tensor of type `T`; `None` for other types or layouts.
+    /// The elements of a contiguous host tensor of type `T`; `None` for other types or layouts.
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
-        (self.dtype == T::DTYPE && self.is_contiguous())
+        (self.dtype == T::DTYPE && self.is_contiguous() && self.accelerator().is_none())
             .then(|| &self.storage.as_slice()[self.offset..self.offset + self.count()])
     }
 
@@ -184,7 +187,8 @@ impl Tensor {
         &self.storage.as_slice()[self.offset..]
     }
 
-    /// The elements in row-major order, borrowed where they lie so already.
+    /// The elements in row-major order, borrowed where they lie so already. What lies on an
+    /// accelerator is read back, which waits for its work.
     pub fn to_slice<T: Element>(&self) -> Result<Cow<'_, [T]>> {
         if self.dtype != T::DTYPE {
             let expected = match T::DTYPE {
@@ -202,6 +206,7 @@ impl Tensor {
         }
         Ok(match self.as_slice() {
             Some(slice) => Cow::Borrowed(slice),
+            None if self.accelerator().is_some() => Cow::Owned(self.to_host()?.gather()),
             None => Cow::Owned(self.gather()),
         })
     }
@@ -260,6 +265,11 @@ impl Tensor {
         if self.is_contiguous() {
             return Ok(self.clone());
         }
+        if let Some(place) = self.accelerator() {
+            let compact = place.uninit(self.shape, self.dtype)?;
+            accelerator::copy(place, &compact, self)?;
+            return Ok(compact);
+        }
         match self.dtype {
             DType::F32 => self.compact::<f32>(),
             DType::BF16 => self.compact::<bf16>(),
@@ -280,6 +290,9 @@ impl Tensor {
 
     /// The same elements as f32; shares memory where they are f32 already.
     pub fn to_f32(&self) -> Result<Self> {
+        if let (Some(place), false) = (self.accelerator(), self.dtype == DType::F32) {
+            return accelerator::cast(place, self, DType::F32);
+        }
         match self.dtype {
             DType::F32 => Ok(self.clone()),
             DType::BF16 => self.convert(|v: bf16| v.to_f32()),
@@ -291,6 +304,9 @@ impl Tensor {
     /// The same elements as `dtype`; f32 rounds to nearest even on the way to bf16, and other
     /// conversions than from and to f32 are errors.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        if let (Some(place), true) = (self.accelerator(), self.dtype != dtype) {
+            return accelerator::cast(place, self, dtype);
+        }
         match (self.dtype, dtype) {
             (from, to) if from == to => Ok(self.clone()),
             (_, DType::F32) => self.to_f32(),

@@ -22,9 +22,12 @@ mod update;
 
 pub mod watch;
 
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{DType, Error, Result, Shape, Tensor};
 use std::borrow::Cow;
+
+pub(crate) use attention::tables::{Key, Tables};
 
 pub use attention::{Attention, AttentionMask, QueryBlock};
 pub use binary::Binary;
@@ -68,8 +71,11 @@ pub(crate) trait Operation {
     /// Arithmetic of one call; bytes are counted by the caller from inputs and results.
     fn flops(&self, inputs: &[&Tensor]) -> u64;
 
-    /// The fast kernels. Inputs have passed `infer`.
+    /// The fast kernels of the host. Inputs have passed `infer`.
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>>;
+
+    /// The PTX kernels. Inputs have passed `infer` and lie on the accelerator.
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>>;
 
     /// Plain f64 loops. Inputs have passed `infer`.
     fn reference(&self, inputs: &[Array]) -> Vec<Array>;
@@ -109,6 +115,10 @@ macro_rules! ops {
 
             fn compute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
                 match self { $(Self::$variant(op) => op.forward(inputs),)* }
+            }
+
+            fn compute_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+                match self { $(Self::$variant(op) => op.forward_on(place, inputs),)* }
             }
 
             fn compute_reference(&self, inputs: &[Array]) -> Vec<Array> {
@@ -156,10 +166,19 @@ ops! {
 }
 
 impl Op {
-    /// Computes the op. Checks shapes first; `Err` is one line that says what does not fit.
+    /// Computes the op where its inputs are: on the host, or on the accelerator of the first input
+    /// that lies on one, where the others go first. Checks shapes before; `Err` is one line that
+    /// says what does not fit.
     pub fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        self.infer(inputs)?;
-        watch::observe(self, inputs, || self.compute(inputs))
+        let Some(place) = place_of(inputs)? else {
+            self.infer(inputs)?;
+            return watch::observe(self, inputs, || self.compute(inputs));
+        };
+        let moved = inputs.iter().map(|input| input.to_place(Some(place)));
+        let moved: Vec<Tensor> = moved.collect::<Result<_>>()?;
+        let inputs: Vec<&Tensor> = moved.iter().collect();
+        self.infer(&inputs)?;
+        watch::observe(self, &inputs, || self.compute_on(place, &inputs))
     }
 
     /// Computes the op in plain f64.
@@ -218,7 +237,11 @@ fn indices(
         return Err(Error::DType { op, argument, got: input.dtype(), expected: "i32" });
     }
     shaped(op, argument, input, [count])?;
-    match input.to_slice::<i32>()?.iter().find(|&&i| i < 0 || i as usize >= bound) {
+    let range = input.index_range()?;
+    let wrong = range.and_then(|(least, most)| {
+        [least, most].into_iter().find(|&index| index < 0 || index as usize >= bound)
+    });
+    match wrong {
         Some(i) => {
             Err(Error::shape(op, format!("{argument} holds {i}; indices must be below {bound}")))
         }
@@ -250,6 +273,29 @@ fn slice(input: &Tensor) -> &[f32] {
 /// The elements of a tensor that was just made.
 fn fresh(tensor: &mut Tensor) -> &mut [f32] {
     tensor.as_mut_slice().expect("a fresh f32 tensor has one owner")
+}
+
+/// The accelerator that an op on these inputs runs on: that of the first that lies on one. `Err`
+/// where two lie on different ones.
+fn place_of<'a>(inputs: &[&'a Tensor]) -> Result<Option<&'a Accelerator>> {
+    let mut place = None;
+    for accelerator in inputs.iter().filter_map(|input| input.accelerator()) {
+        match place {
+            None => place = Some(accelerator),
+            Some(other) if other == accelerator => {}
+            Some(other) => {
+                let what =
+                    format!("inputs on {other:?} and on {accelerator:?}; expected one device");
+                return Err(Error::Device(what));
+            }
+        }
+    }
+    Ok(place)
+}
+
+/// An input of a kernel on an accelerator: there, of that type, and contiguous.
+fn ready(place: &Accelerator, input: &Tensor, dtype: DType) -> Result<Tensor> {
+    input.to_place(Some(place))?.to_dtype(dtype)?.contiguous()
 }
 
 /// The type results take: bf16 when every float input is bf16, else f32.

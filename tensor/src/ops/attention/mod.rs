@@ -1,9 +1,12 @@
 //! Softmax attention in which every query block sees a prefix of the keys and a range of its own.
 
 mod cpu;
+mod gpu;
 mod mask;
+pub(crate) mod tables;
 
-use super::{Operation, Spec, float, result_dtype};
+use super::{Operation, Spec, float, place_of, result_dtype};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{DType, Error, Result, Shape, Tensor};
 use std::sync::Arc;
@@ -33,7 +36,10 @@ impl Attention {
         log_sum_exp: &Tensor,
         grad: &Tensor,
     ) -> Result<[Tensor; 3]> {
-        cpu::backward(self, inputs, output, log_sum_exp, grad)
+        match place_of(&[inputs[0], inputs[1], inputs[2], grad])? {
+            Some(place) => gpu::backward(self, place, inputs, output, log_sum_exp, grad),
+            None => cpu::backward(self, inputs, output, log_sum_exp, grad),
+        }
     }
 }
 
@@ -66,6 +72,10 @@ impl Operation for Attention {
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let (output, log_sum_exp) = cpu::forward(self, [inputs[0], inputs[1], inputs[2]])?;
         Ok(vec![output.into_dtype(result_dtype(inputs))?, log_sum_exp])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -2,8 +2,10 @@
 //! repeats.
 
 mod cpu;
+mod gpu;
 
 use super::{Operation, Spec, arity, float, result_dtype};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{Error, Result, Shape, Tensor};
 
@@ -12,7 +14,11 @@ pub use crate::kernels::elementwise::Binary;
 impl Binary {
     /// Sums `grad` over the axes along which an operand of shape `shape` was repeated.
     pub fn unbroadcast(grad: &Tensor, shape: Shape) -> Result<Tensor> {
-        cpu::unbroadcast(grad, shape)
+        match grad.accelerator() {
+            Some(place) if grad.shape() != shape => gpu::unbroadcast(place, grad, shape),
+            Some(_) => Ok(grad.clone()),
+            None => cpu::unbroadcast(grad, shape),
+        }
     }
 
     fn value(self, a: f64, b: f64) -> f64 {
@@ -48,6 +54,10 @@ impl Operation for Binary {
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let result = cpu::forward(*self, inputs[0], inputs[1])?;
         Ok(vec![result.into_dtype(result_dtype(inputs))?])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

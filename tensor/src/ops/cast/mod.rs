@@ -1,6 +1,7 @@
 //! Change of element type: bf16 to f32 is exact, f32 to bf16 rounds to nearest even.
 
 use super::{Operation, Spec, arity};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{DType, Result, Tensor};
 use half::bf16;
@@ -26,6 +27,11 @@ impl Operation for Cast {
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         Ok(vec![inputs[0].to_dtype(self.dtype)?])
+    }
+
+    fn forward_on(&self, _: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        // Tensors change their type where they lie.
+        self.forward(inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -1,6 +1,9 @@
 //! Tensors joined along an axis.
 
+mod gpu;
+
 use super::{Operation, Spec, dense, float, result_dtype, slice};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{Error, Result, Shape, Tensor};
 
@@ -77,6 +80,10 @@ impl Operation for Concat {
             }
         })?;
         Ok(vec![result.into_dtype(result_dtype(inputs))?])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -2,8 +2,10 @@
 //! (VINCIE 3B specification, section 1.7).
 
 mod cpu;
+mod gpu;
 
-use super::{Operation, Spec, arity, float, indices, result_dtype, shaped};
+use super::{Operation, Spec, arity, float, indices, place_of, result_dtype, shaped};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{Error, Result, Tensor};
 
@@ -25,7 +27,10 @@ pub struct GateResidualGradients {
 impl GateResidual {
     /// Gradients from `x`, `gate`, `gate_parameter` and `groups`; the residual is not needed.
     pub fn backward(&self, inputs: [&Tensor; 4], grad: &Tensor) -> Result<GateResidualGradients> {
-        cpu::backward(inputs, grad)
+        match place_of(&[inputs[0], inputs[1], inputs[2], grad])? {
+            Some(place) => gpu::backward(place, inputs, grad),
+            None => cpu::backward(inputs, grad),
+        }
     }
 }
 
@@ -54,6 +59,10 @@ impl Operation for GateResidual {
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         Ok(vec![cpu::forward(inputs)?.into_dtype(result_dtype(&inputs[..4]))?])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -1,7 +1,10 @@
 //! Rows of a table by index: embedding look-up, and any reordering of rows. Its gradient adds rows
 //! back in index order, so a row taken twice gets the sum in a fixed order.
 
-use super::{Operation, Spec, arity, as_indices, dense, float, indices, slice};
+mod gpu;
+
+use super::{Operation, Spec, arity, as_indices, dense, float, indices, place_of, slice};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{Error, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -53,6 +56,10 @@ impl Operation for Gather {
         Ok(vec![result.to_dtype(inputs[0].dtype())?])
     }
 
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
+    }
+
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {
         let mut result = Array::zeros([inputs[1].data.len(), inputs[0].shape[1]]);
         for (to, row) in inputs[1].indices().enumerate() {
@@ -65,6 +72,9 @@ impl Operation for Gather {
 impl Gather {
     /// Gradient of the table: `grad` `[n, C]` added to rows of zeros `[V, C]`.
     pub fn backward(&self, table_rows: usize, rows: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        if let Some(place) = place_of(&[rows, grad])? {
+            return gpu::backward(place, table_rows, rows, grad);
+        }
         let (rows, grad) = (as_indices(rows)?, dense(grad)?);
         let width = grad.shape()[1];
         Tensor::build([table_rows, width], |all: &mut [f32]| {

@@ -1,8 +1,10 @@
 //! Matrix product with optional transposes and bias.
 
 mod cpu;
+mod gpu;
 
 use super::{Operation, Spec, float, result_dtype, shaped};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{Error, Result, Shape, Tensor};
 
@@ -90,6 +92,10 @@ impl Operation for Matmul {
         let bias = self.has_bias.then(|| inputs[2]);
         let result = cpu::forward(self, &sizes, shape, inputs[0], inputs[1], bias)?;
         Ok(vec![result.into_dtype(result_dtype(inputs))?])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

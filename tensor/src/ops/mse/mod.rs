@@ -1,8 +1,10 @@
 //! Row-weighted mean squared error: the flow-matching loss.
 
 mod cpu;
+mod gpu;
 
-use super::{Operation, Spec, arity, float, shaped};
+use super::{Operation, Spec, arity, float, place_of, shaped};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{DType, Error, Result, Shape, Tensor};
 
@@ -21,7 +23,10 @@ impl Mse {
         weights: &Tensor,
         grad: &Tensor,
     ) -> Result<Tensor> {
-        cpu::backward(prediction, target, weights, grad.item()?)
+        match place_of(&[prediction, target, weights, grad])? {
+            Some(place) => gpu::backward(place, [prediction, target, weights], grad),
+            None => cpu::backward(prediction, target, weights, grad.item()?),
+        }
     }
 }
 
@@ -51,6 +56,10 @@ impl Operation for Mse {
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         cpu::forward(inputs[0], inputs[1], inputs[2])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -1,6 +1,7 @@
 //! A view of a range of entries of one axis.
 
 use super::{Operation, Spec, arity};
+use crate::accelerator::{self, Accelerator};
 use crate::reference::Array;
 use crate::{Result, Tensor};
 
@@ -32,6 +33,11 @@ impl Operation for Narrow {
         Ok(vec![inputs[0].narrow(self.axis, self.start, self.length)?])
     }
 
+    fn forward_on(&self, _: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        // Views are made without a look at the elements, and copies where the tensor lies.
+        self.forward(inputs)
+    }
+
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {
         let input = &inputs[0];
         let mut result = Array::zeros(input.shape.with_dim(self.axis, self.length));
@@ -47,6 +53,11 @@ impl Operation for Narrow {
 impl Narrow {
     /// Gradient: zeros of the input's shape with `grad` in the range that was kept.
     pub fn backward(&self, input: crate::Shape, grad: &Tensor) -> Result<Tensor> {
+        if let Some(place) = grad.accelerator() {
+            let whole = place.zeros(input, grad.dtype())?;
+            accelerator::copy(place, &whole.narrow(self.axis, self.start, self.length)?, grad)?;
+            return Ok(whole);
+        }
         let outer: usize = input[..self.axis].iter().product();
         let inner: usize = input[self.axis + 1..].iter().product();
         let grad = super::dense(grad)?;

@@ -3,8 +3,10 @@
 //! (VINCIE 3B specification, sections 1.6 and 1.8).
 
 mod cpu;
+mod gpu;
 
-use super::{Operation, Spec, float, indices, result_dtype, shaped};
+use super::{Operation, Spec, float, indices, place_of, result_dtype, shaped};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{DType, Error, Result, Shape, Tensor};
 
@@ -70,7 +72,10 @@ impl QkNormRotary {
         inverse_rms: &Tensor,
         grads: [&Tensor; 3],
     ) -> Result<Vec<StreamGradients>> {
-        cpu::backward(self, &self.named(inputs), inverse_rms, grads)
+        match place_of(&[inverse_rms, grads[0], grads[1], grads[2]])? {
+            Some(place) => gpu::backward(self, place, &self.named(inputs), inverse_rms, grads),
+            None => cpu::backward(self, &self.named(inputs), inverse_rms, grads),
+        }
     }
 }
 
@@ -101,6 +106,10 @@ impl Operation for QkNormRotary {
         let mut seen = vec![false; tokens];
         for s in &named.streams {
             indices(Self::NAME, "rows", s.rows, s.qkv.shape()[0], tokens)?;
+            // What went to an accelerator was checked as indices, and was made as a permutation.
+            if s.rows.accelerator().is_some() {
+                continue;
+            }
             for &row in s.rows.to_slice::<i32>()?.iter() {
                 if std::mem::replace(&mut seen[row as usize], true) {
                     return fail(format!(
@@ -128,6 +137,10 @@ impl Operation for QkNormRotary {
         let dtype = result_dtype(&qkv);
         let [q, k, v, inverse_rms] = cpu::forward(self, &self.named(inputs))?;
         Ok(vec![q.to_dtype(dtype)?, k.to_dtype(dtype)?, v.to_dtype(dtype)?, inverse_rms])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

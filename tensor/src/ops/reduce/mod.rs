@@ -1,6 +1,11 @@
 //! Sum or mean over one axis, added in index order.
 
+mod gpu;
+
+pub(crate) use gpu::sum_columns;
+
 use super::{Operation, Spec, arity, dense, float, slice};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{DType, Error, Result, Shape, Tensor};
 
@@ -83,6 +88,10 @@ impl Operation for Reduce {
             }
         })?;
         Ok(vec![result])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -3,8 +3,10 @@
 //! (VINCIE 3B specification, section 1.7).
 
 mod cpu;
+mod gpu;
 
-use super::{Operation, Spec, float, indices, result_dtype, shaped};
+use super::{Operation, Spec, float, indices, place_of, result_dtype, shaped};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{DType, Error, Result, Shape, Tensor};
 
@@ -68,7 +70,10 @@ impl RmsNorm {
         inverse_rms: &Tensor,
         grad: &Tensor,
     ) -> Result<RmsNormGradients> {
-        cpu::backward(self, &self.named(inputs), inverse_rms, grad)
+        match place_of(&[inputs[0], inverse_rms, grad])? {
+            Some(place) => gpu::backward(place, &self.named(inputs), inverse_rms, grad),
+            None => cpu::backward(self, &self.named(inputs), inverse_rms, grad),
+        }
     }
 }
 
@@ -115,6 +120,10 @@ impl Operation for RmsNorm {
         let dtype = self.infer(inputs)?[0].1;
         let (y, inverse_rms) = cpu::forward(self, &self.named(inputs))?;
         Ok(vec![y.to_dtype(dtype)?, inverse_rms])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

@@ -1,8 +1,10 @@
 //! `silu(gate) * up`, the activation of a SwiGLU feed-forward layer.
 
 mod cpu;
+mod gpu;
 
-use super::{Operation, Spec, arity, float, result_dtype, shaped};
+use super::{Operation, Spec, arity, float, place_of, result_dtype, shaped};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{Result, Tensor};
 
@@ -13,7 +15,10 @@ pub struct Swiglu;
 impl Swiglu {
     /// Gradients of `gate` and `up`.
     pub fn backward(&self, gate: &Tensor, up: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
-        cpu::backward(gate, up, grad)
+        match place_of(&[gate, up, grad])? {
+            Some(place) => gpu::backward(place, gate, up, grad),
+            None => cpu::backward(gate, up, grad),
+        }
     }
 }
 
@@ -34,6 +39,10 @@ impl Operation for Swiglu {
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         Ok(vec![cpu::forward(inputs[0], inputs[1])?.into_dtype(result_dtype(inputs))?])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {

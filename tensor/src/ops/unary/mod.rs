@@ -1,8 +1,10 @@
 //! Elementwise functions of one tensor.
 
 mod cpu;
+mod gpu;
 
-use super::{Operation, Spec, arity, float};
+use super::{Operation, Spec, arity, float, place_of};
+use crate::accelerator::Accelerator;
 use crate::reference::Array;
 use crate::{Result, Tensor};
 
@@ -27,7 +29,10 @@ impl Unary {
 
     /// Gradient of the input from the input and the result's gradient.
     pub fn backward(self, input: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        cpu::backward(self, input, grad)
+        match place_of(&[input, grad])? {
+            Some(place) => gpu::backward(self, place, input, grad),
+            None => cpu::backward(self, input, grad),
+        }
     }
 }
 
@@ -53,6 +58,10 @@ impl Operation for Unary {
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         Ok(vec![cpu::forward(*self, inputs[0])?.to_dtype(inputs[0].dtype())?])
+    }
+
+    fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        gpu::forward(self, place, inputs)
     }
 
     fn reference(&self, inputs: &[Array]) -> Vec<Array> {
