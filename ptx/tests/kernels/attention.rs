@@ -28,11 +28,13 @@ struct Problem {
     queries: usize,
     keys: usize,
     blocks: Vec<Block>,
+    /// Rows follow each other; else there are gaps of 16 bytes and more.
+    is_dense: bool,
 }
 
 impl Problem {
     fn new(dtype: Dtype, dim: usize, queries: usize, keys: usize, blocks: Vec<Block>) -> Self {
-        Self { dtype, heads: 2, dim, queries, keys, blocks }
+        Self { dtype, heads: 2, dim, queries, keys, blocks, is_dense: false }
     }
 
     fn full(dtype: Dtype, dim: usize, queries: usize, keys: usize) -> Self {
@@ -115,7 +117,11 @@ impl Problem {
 
     fn rows(&self, rows: usize) -> Rows {
         let cols = self.heads * self.dim;
-        Rows { rows, cols, stride: cols + 8, offset: 8 }
+        if self.is_dense {
+            Rows::dense(rows, cols)
+        } else {
+            Rows { rows, cols, stride: cols + 8, offset: 8 }
+        }
     }
 
     fn inputs(&self) -> [Vec<f32>; 4] {
@@ -366,6 +372,32 @@ fn f32_backward_and_the_forward_pass_before_it() {
     for dim in [16, 32, 64, 128] {
         for problem in problems(Dtype::F32, dim) {
             problem.check_backward(32);
+        }
+    }
+}
+
+#[test]
+fn memory_is_touched_as_little_as_can_be() {
+    for (dtype, dim, tile) in
+        [(Dtype::Bf16, 64, 128), (Dtype::Bf16, 128, 128), (Dtype::F32, 64, 32)]
+    {
+        let problem = Problem { is_dense: true, ..Problem::full(dtype, dim, 128, 128) };
+        let mut device = Device::new(ORDERS[0]);
+        let forward = problem.forward(&mut device, tile).0;
+        let [delta, queries, keys] = problem.backward(&mut device, tile);
+        for (name, counters) in
+            [("forward", forward), ("delta", delta), ("queries", queries), ("keys", keys)]
+        {
+            let what = format!("{name} {dtype:?} {dim}: {counters}");
+            assert!(20 * counters.global_sectors <= 21 * counters.global_sectors_ideal, "{what}");
+            let (passes, ideal) = (counters.shared_wavefronts, counters.shared_wavefronts_ideal);
+            match (dtype, name) {
+                // Lanes of a row share its numbers, 8 lanes a pass; dense would be less.
+                (Dtype::F32, _) => assert!(passes <= 2 * ideal, "{what}"),
+                // So do those of a column the terms of its query.
+                (Dtype::Bf16, "keys") => assert!(20 * passes <= 21 * ideal, "{what}"),
+                (Dtype::Bf16, _) => assert_eq!(passes, ideal, "{what}"),
+            }
         }
     }
 }

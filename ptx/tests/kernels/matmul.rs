@@ -14,6 +14,8 @@ enum Placement {
     Aligned,
     /// As far from it as elements allow.
     Odd,
+    /// Rows follow each other.
+    Dense,
 }
 
 /// One call.
@@ -53,6 +55,7 @@ impl Problem {
                 Rows { rows, cols, stride: cols.next_multiple_of(8) + 8, offset: 8 }
             }
             Placement::Odd => Rows { rows, cols, stride: cols + 3, offset: 1 },
+            Placement::Dense => Rows::dense(rows, cols),
         }
     }
 
@@ -176,4 +179,120 @@ fn f32_products_of_both_tiles() {
 fn bf16_products_of_large_tiles() {
     check_all(Dtype::Bf16, "128x128", Placement::Aligned, &[[1, 2, 5], [135, 130, 160]]);
     check_all(Dtype::Bf16, "128x256", Placement::Aligned, &[[7, 9, 2], [131, 262, 200]]);
+}
+
+#[test]
+fn memory_is_touched_as_little_as_can_be() {
+    for (dtype, tile) in [
+        (Dtype::Bf16, "64x64"),
+        (Dtype::Bf16, "128x128"),
+        (Dtype::Bf16, "128x256"),
+        (Dtype::F32, "128x128"),
+    ] {
+        for (i, layout) in LAYOUTS.into_iter().enumerate() {
+            let out = if i % 2 == 0 { dtype } else { Dtype::F32 };
+            let (m, n, k) = (128, 256, 64);
+            let placement = Placement::Dense;
+            let problem =
+                Problem { layout, dtype, out, tile, batch: 1, m, n, k, epilogue: BIAS, placement };
+            let counters = problem.check_in(Device::new(ORDERS[0]));
+            let name = problem.name();
+            let (passes, ideal) = (counters.shared_wavefronts, counters.shared_wavefronts_ideal);
+            if dtype == Dtype::Bf16 {
+                assert_eq!(passes, ideal, "{name}");
+            } else {
+                // A row's 4 elements for 16 lanes are a pass for each 8 lanes, and dense would be less.
+                assert!(5 * passes <= 8 * ideal, "{name}: {passes}, {ideal}");
+            }
+            // Tiles of both operands once for each tile of the result, and the result; what remains is
+            // the bias, which every warp reads.
+            let (tile_m, tile_n) = problem.tile();
+            let operands = dtype.bytes() * m * n * k / tile_n + dtype.bytes() * m * n * k / tile_m;
+            let sectors = (operands + m * n * out.bytes()) as u64 / 32;
+            let touched = counters.global_sectors;
+            assert!(20 * touched <= 21 * sectors, "{name}: {touched}, {sectors}");
+        }
+    }
+}
+
+/// A product whose k is cut into parts that are summed afterwards.
+#[test]
+fn parts_of_k_add_up() {
+    let (m, n, k, part) = (40usize, 72usize, 200usize, 64usize);
+    for (dtype, layout, tile) in
+        [(Dtype::Bf16, "tn", "64x64"), (Dtype::Bf16, "nt", "any"), (Dtype::F32, "nn", "64x64")]
+    {
+        for order in ORDERS {
+            let mut device = Device::new(order);
+            let (is_a_turned, is_b_turned) = (layout.starts_with('t'), layout.ends_with('t'));
+            let a_rows = if is_a_turned { (k, m) } else { (m, k) };
+            let b_rows = if is_b_turned { (n, k) } else { (k, n) };
+            let a = noise(m * k, 1, dtype);
+            let b = noise(k * n, 2, dtype);
+            let bias = noise(n, 3, dtype);
+            let old = noise(m * n, 4, Dtype::F32);
+            let on_a = device.upload(dtype, Rows::dense(a_rows.0, a_rows.1), &a);
+            let on_b = device.upload(dtype, Rows::dense(b_rows.0, b_rows.1), &b);
+            let on_bias = device.upload(dtype, Rows::dense(1, n), &bias);
+            let count = k.div_ceil(part);
+            let parts = device.result(Dtype::F32, Rows::dense(count * m, n));
+            let c_rows = Rows { rows: m, cols: n, stride: n + 5, offset: 3 };
+            let on_c = device.upload(Dtype::F32, c_rows, &old);
+            let name = match dtype {
+                Dtype::Bf16 => format!("matmul_{layout}_bf16_f32_{tile}"),
+                Dtype::F32 => format!("matmul_{layout}_f32_{tile}"),
+            };
+            let along_k = |is_turned: bool, cols: usize| {
+                Arg::U64((if is_turned { part * cols } else { part }) as u64)
+            };
+            let args = [
+                Arg::U64(on_a.at()),
+                Arg::U64(on_b.at()),
+                Arg::U64(on_bias.at()),
+                Arg::U64(parts.at()),
+                Arg::U32(m as u32),
+                Arg::U32(n as u32),
+                Arg::U32(part as u32),
+                Arg::U32((k - (count - 1) * part) as u32),
+                Arg::U32(a_rows.1 as u32),
+                Arg::U32(b_rows.1 as u32),
+                Arg::U32(n as u32),
+                Arg::U32(0),
+                along_k(is_a_turned, a_rows.1),
+                along_k(!is_b_turned, b_rows.1),
+                Arg::U64((m * n) as u64),
+            ];
+            let tiles = m.div_ceil(64) * n.div_ceil(64);
+            device.launch(&name, [tiles as u32, 1, count as u32], &args);
+            let args = [
+                Arg::U64(parts.at()),
+                Arg::U64(on_bias.at()),
+                Arg::U64(on_c.at()),
+                Arg::U32(count as u32),
+                Arg::U32(m as u32),
+                Arg::U32(n as u32),
+                Arg::U32(c_rows.stride as u32),
+                Arg::U32(BIAS | ADD),
+            ];
+            let name = format!("matmul_reduce_{}_f32", dtype.name());
+            device.launch(&name, [n.div_ceil(256) as u32, m as u32, 1], &args);
+            for (index, got) in device.download(&on_c).into_iter().enumerate() {
+                let (row, col) = (index / n, index % n);
+                let sum: f64 = (0..k)
+                    .map(|j| {
+                        let at_a = if is_a_turned { j * m + row } else { row * k + j };
+                        let at_b = if is_b_turned { col * k + j } else { j * n + col };
+                        f64::from(a[at_a]) * f64::from(b[at_b])
+                    })
+                    .sum::<f64>()
+                    + f64::from(bias[col])
+                    + f64::from(old[index]);
+                let error = (f64::from(got) - sum).abs();
+                assert!(
+                    error <= k as f64 * 2f64.powi(-22),
+                    "{name} [{row},{col}]: {got}, not {sum}"
+                );
+            }
+        }
+    }
 }
