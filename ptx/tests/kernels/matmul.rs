@@ -59,14 +59,14 @@ impl Problem {
         }
     }
 
-    /// Runs the call and compares it with plain loops.
-    fn check(&self) -> Counters {
-        let counters = ORDERS.map(|order| self.check_in(Device::new(order)));
-        assert_eq!(counters[0], counters[1], "{self:?}");
-        counters[0].clone()
+    /// Runs the call in both orders, which change neither a bit of the result nor what is counted.
+    fn check(&self) {
+        let [one, other] = ORDERS.map(|order| self.check_in(Device::new(order)));
+        assert!(one == other, "{self:?}");
     }
 
-    fn check_in(&self, mut device: Device) -> Counters {
+    /// Runs the call and compares it with plain loops.
+    fn check_in(&self, mut device: Device) -> (Counters, Vec<f32>) {
         let Self { layout, dtype, out, batch, m, n, k, epilogue, .. } = *self;
         let (is_a_turned, is_b_turned) = (layout.starts_with('t'), layout.ends_with('t'));
         let a_rows = if is_a_turned { (k, m) } else { (m, k) };
@@ -128,7 +128,7 @@ impl Problem {
             let error = (f64::from(got) - sum).abs();
             assert!(error <= limit, "{self:?} [{i},{row},{col}]: {got}, not {sum}");
         }
-        counters
+        (counters, got)
     }
 }
 
@@ -195,7 +195,7 @@ fn memory_is_touched_as_little_as_can_be() {
             let placement = Placement::Dense;
             let problem =
                 Problem { layout, dtype, out, tile, batch: 1, m, n, k, epilogue: BIAS, placement };
-            let counters = problem.check_in(Device::new(ORDERS[0]));
+            let (counters, _) = problem.check_in(Device::new(ORDERS[0]));
             let name = problem.name();
             let (passes, ideal) = (counters.shared_wavefronts, counters.shared_wavefronts_ideal);
             if dtype == Dtype::Bf16 {
