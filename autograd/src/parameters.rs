@@ -1,7 +1,7 @@
 //! The named tensors that training changes.
 
 use std::collections::HashMap;
-use vincie_tensor::Tensor;
+use vincie_tensor::{Accelerator, DType, Result, Shape, Tensor};
 
 /// Place of a parameter in its [`Parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +59,17 @@ impl Parameters {
         &mut self.values[id.index()]
     }
 
+    /// The same parameters on an accelerator, in one allocation, or with `None` on the host.
+    pub fn to_place(&self, place: Option<&Accelerator>) -> Result<Self> {
+        let values = moved(&self.values, place, "parameters")?;
+        Ok(Self { names: self.names.clone(), values, by_name: self.by_name.clone() })
+    }
+
+    /// The accelerator that the parameters lie on; `None` on the host.
+    pub fn accelerator(&self) -> Option<&Accelerator> {
+        self.values.first().and_then(Tensor::accelerator)
+    }
+
     /// All parameters in order.
     pub fn iter(&self) -> impl Iterator<Item = (ParameterId, &str, &Tensor)> {
         let ids = (0..).map(ParameterId);
@@ -79,4 +90,19 @@ impl Parameters {
     pub fn count(&self) -> usize {
         self.values.iter().map(Tensor::count).sum()
     }
+}
+
+/// Copies of tensors on an accelerator, in one allocation, or with `None` on the host.
+pub(crate) fn moved(
+    tensors: &[Tensor],
+    place: Option<&Accelerator>,
+    tag: &str,
+) -> Result<Vec<Tensor>> {
+    let Some(place) = place else { return tensors.iter().map(Tensor::to_host).collect() };
+    let specs: Vec<(Shape, DType)> = tensors.iter().map(|t| (t.shape(), t.dtype())).collect();
+    let all = place.arena(&specs, tag)?;
+    for (to, from) in all.iter().zip(tensors) {
+        place.write(to, from)?;
+    }
+    Ok(all)
 }

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use clap::Args;
 use vincie_gpu::DeviceSpec;
+use vincie_tensor::Accelerator;
 
 /// Which device computes.
 #[derive(Args, Clone, Copy, Debug)]
@@ -13,14 +14,11 @@ pub(crate) struct DeviceArgument {
 }
 
 impl DeviceArgument {
-    /// The device, or one line that says that this build cannot serve it.
-    pub(crate) fn served(self) -> Result<DeviceSpec, Failure> {
+    /// The device, opened; `None` for the host. `Err` is one line that says why there is none.
+    pub(crate) fn place(self) -> Result<Option<Accelerator>, Failure> {
         match self.spec {
-            DeviceSpec::Cpu => Ok(self.spec),
-            DeviceSpec::Cuda(_) | DeviceSpec::Emulated(_) => Err(Failure::new(format!(
-                "device {}: this build computes on the cpu only; use --device cpu",
-                self.spec
-            ))),
+            DeviceSpec::Cpu => Ok(None),
+            spec => Accelerator::open(spec).map(Some).map_err(|e| Failure::new(e.to_string())),
         }
     }
 }

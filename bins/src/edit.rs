@@ -120,7 +120,6 @@ struct TurnRecord<'a> {
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
-    arguments.device.served()?;
     if arguments.prompts.len() > MAX_TURNS {
         return Err(Failure::usage(format!(
             "{} prompts; a session has at most {MAX_TURNS} turns",
@@ -128,7 +127,9 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         )));
     }
     let output = Folder::begin(&arguments.out)?;
-    let model = TrainedModel::load(&arguments.model)?;
+    let place = arguments.device.place()?;
+    let mut model = TrainedModel::load(&arguments.model)?;
+    model.move_to(place.as_ref())?;
     let [height, width] = model.size;
     let read = |path: &PathBuf| {
         decode::read_image(path, &Limits::default()).map(|image| decode::fit(&image, width, height))

@@ -48,10 +48,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
-    arguments.device.served()?;
     if arguments.template {
         return console.line(TrainConfig::TEMPLATE.trim_end());
     }
+    let place = arguments.device.place()?;
     let mut run = match (&arguments.config, &arguments.resume) {
         (Some(path), _) => {
             let mut config = TrainConfig::read(path, &arguments.changes)?;
@@ -73,6 +73,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
             return Err(Failure::usage("train: neither --config nor --resume is given"));
         }
     };
+    run.move_to(place.as_ref())?;
     train(&mut run, console)?;
     let (progress, root) = (run.progress(), run.config().run.output.display());
     console.line(format!(

@@ -55,7 +55,6 @@ struct Widths {
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
-    arguments.device.served()?;
     let manifest = Manifest::read(&arguments.folder)?;
     if manifest.cases.is_empty() {
         let folder = arguments.folder.display();
@@ -69,8 +68,9 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     let titles = row(&widths, ["case", "kind", "tensors", "worst", "tolerance", "result"]);
     let mut titles = Some(titles).filter(|_| !arguments.json);
     let mut printed = Ok(());
-    let only = arguments.case.as_deref();
-    let report = verify::run(&arguments.folder, only, |case| {
+    let options =
+        verify::Options { only: arguments.case.clone(), place: arguments.device.place()? };
+    let report = verify::run(&arguments.folder, &options, |case| {
         if !arguments.json && printed.is_ok() {
             let above = titles.take().map_or(Ok(()), |titles| console.line(titles));
             printed = above.and_then(|()| print_case(case, &widths, arguments.tensors, console));

@@ -11,8 +11,8 @@ use crate::rotary::{self, AnglePrecision};
 use std::ops::Range;
 use std::sync::Arc;
 use vincie_autograd::Var;
-use vincie_tensor::Tensor;
 use vincie_tensor::ops::{AttentionMask, QueryBlock};
+use vincie_tensor::{Accelerator, Tensor};
 
 /// A finished layout of `L` new tokens, of which `Nt` are text and `Nv` video.
 #[derive(Clone, Debug)]
@@ -212,6 +212,26 @@ impl Layout {
             builder.sees(frame.clone(), 0..frame.end, 0..0);
         }
         builder.build(config.rotary_dim, AnglePrecision::F32, 1)
+    }
+
+    /// The same layout with its tensors on an accelerator, or with `None` on the host.
+    pub fn moved_to(self, place: Option<&Accelerator>) -> Result<Self> {
+        let to = |var: &Var| -> Result<Var> { Ok(var.value().to_place(place)?.into()) };
+        Ok(Self {
+            text_rows: to(&self.text_rows)?,
+            visual_rows: to(&self.visual_rows)?,
+            from_streams: to(&self.from_streams)?,
+            all_rows: to(&self.all_rows)?,
+            output_rows: to(&self.output_rows)?,
+            output_visual_rows: to(&self.output_visual_rows)?,
+            text_groups: to(&self.text_groups)?,
+            visual_groups: to(&self.visual_groups)?,
+            groups: to(&self.groups)?,
+            output_groups: to(&self.output_groups)?,
+            cos: to(&self.cos)?,
+            sin: to(&self.sin)?,
+            ..self
+        })
     }
 
     /// Tokens of the sequence, cached ones apart.

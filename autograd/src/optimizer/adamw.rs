@@ -1,7 +1,9 @@
 //! AdamW with f32 master weights (Loshchilov and Hutter, "Decoupled weight decay regularization").
 
+use super::Clip;
+use crate::parameters::moved;
 use crate::{Error, Parameters, Result};
-use vincie_tensor::{DType, Tensor, ops};
+use vincie_tensor::{Accelerator, DType, Tensor, ops};
 
 /// The optimizer's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,30 +57,31 @@ impl AdamW {
         self.steps
     }
 
-    /// One step at learning rate `rate`. Every gradient is multiplied by `scale` first (clipping);
-    /// parameters without a gradient stay as they are.
+    /// One step at learning rate `rate`, of gradients that are clipped first; parameters without a
+    /// gradient stay as they are, and so do all where the norm is not finite. On an accelerator,
+    /// weights change in place, in all tensors that share their memory.
     pub fn step(
         &mut self,
         parameters: &mut Parameters,
         gradients: &[Option<Tensor>],
         rate: f32,
-        scale: f32,
+        clip: &Clip,
     ) -> Result<()> {
         self.steps += 1;
+        if let Some((place, clip)) = clip.on_device() {
+            return self.step_on(place, parameters, gradients, rate, clip);
+        }
+        let factor = clip.factor().filter(|factor| factor.is_finite());
+        let Some(factor) = factor else { return Ok(()) };
         let ids: Vec<_> = parameters.iter().map(|(id, _, _)| id).collect();
         for (i, (id, gradient)) in ids.into_iter().zip(gradients).enumerate() {
             let Some(gradient) = gradient else { continue };
             let gradient = gradient.to_f32()?;
             let gradient = gradient.to_slice::<f32>()?;
-            let dims = parameters.value(id).shape().rank();
+            let decays = decays(parameters.value(id));
             let update = ops::AdamW {
-                rate,
-                beta1: self.config.beta1,
-                beta2: self.config.beta2,
-                epsilon: self.config.epsilon,
-                weight_decay: if dims >= 2 { self.config.weight_decay } else { 0.0 },
-                gradient_scale: scale,
-                step: self.steps,
+                weight_decay: if decays { self.config.weight_decay } else { 0.0 },
+                ..self.update(rate, factor)
             };
             let (first, second) = (&mut self.first[i], &mut self.second[i]);
             let first = first.as_mut_slice().expect("moments are not shared");
@@ -90,6 +93,55 @@ impl AdamW {
                 }
                 None => update.apply(owned(parameters.value_mut(id))?, &gradient, first, second),
             }
+        }
+        Ok(())
+    }
+
+    fn step_on(
+        &self,
+        place: &Accelerator,
+        parameters: &Parameters,
+        gradients: &[Option<Tensor>],
+        rate: f32,
+        clip: &Tensor,
+    ) -> Result<()> {
+        let constants = self.update(rate, 1.0).constants(place)?;
+        for (i, ((_, _, value), gradient)) in parameters.iter().zip(gradients).enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let state = ops::AdamWState {
+                gradient,
+                values: self.masters[i].as_ref().unwrap_or(value),
+                first: &self.first[i],
+                second: &self.second[i],
+                rounded: self.masters[i].as_ref().map(|_| value),
+                decays: decays(value),
+            };
+            constants.step(place, state, clip)?;
+        }
+        Ok(())
+    }
+
+    fn update(&self, rate: f32, gradient_scale: f32) -> ops::AdamW {
+        ops::AdamW {
+            rate,
+            beta1: self.config.beta1,
+            beta2: self.config.beta2,
+            epsilon: self.config.epsilon,
+            weight_decay: self.config.weight_decay,
+            gradient_scale,
+            step: self.steps,
+        }
+    }
+
+    /// Moves the state to an accelerator, into one allocation for each moment, or with `None` to
+    /// the host.
+    pub fn place(&mut self, place: Option<&Accelerator>) -> Result<()> {
+        self.first = moved(&self.first, place, "first moments")?;
+        self.second = moved(&self.second, place, "second moments")?;
+        let masters: Vec<Tensor> = self.masters.iter().flatten().cloned().collect();
+        let mut masters = moved(&masters, place, "master weights")?.into_iter();
+        for master in self.masters.iter_mut().flatten() {
+            *master = masters.next().expect("as many masters as before");
         }
         Ok(())
     }
@@ -122,6 +174,11 @@ impl AdamW {
         (self.steps, self.first, self.second, self.masters) = (steps, first, second, masters);
         Ok(())
     }
+}
+
+/// Whether a parameter decays: vectors (biases, norms, modulation) do not.
+fn decays(value: &Tensor) -> bool {
+    value.shape().rank() >= 2
 }
 
 /// The elements of a weight, which become a copy of their own first where someone else sees them or they

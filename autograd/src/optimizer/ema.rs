@@ -1,7 +1,8 @@
 //! The exponential moving average of the weights, which is what gets sampled from.
 
+use crate::parameters::moved;
 use crate::{Error, Parameters, Result};
-use vincie_tensor::{DType, Tensor, ops};
+use vincie_tensor::{Accelerator, DType, Tensor, ops};
 
 /// An averaged f32 copy of all parameters (VINCIE uses a decay of 0.9998).
 #[derive(Debug)]
@@ -23,11 +24,21 @@ impl Ema {
     /// `average = decay average + (1 - decay) value`, for every parameter.
     pub fn update(&mut self, parameters: &Parameters) -> Result<()> {
         for ((_, _, value), average) in parameters.iter().zip(&mut self.values) {
+            if let Some(place) = average.accelerator() {
+                ops::ema_on(place, average, value, self.decay)?;
+                continue;
+            }
             let value = value.to_f32()?;
             let from = value.to_slice::<f32>()?;
             let to = average.as_mut_slice::<f32>().expect("the average is not shared");
             ops::ema(to, &from, self.decay);
         }
+        Ok(())
+    }
+
+    /// Moves the averages to an accelerator, into one allocation, or with `None` to the host.
+    pub fn place(&mut self, place: Option<&Accelerator>) -> Result<()> {
+        self.values = moved(&self.values, place, "averages")?;
         Ok(())
     }
 

@@ -6,6 +6,6 @@ mod ema;
 mod schedule;
 
 pub use adamw::{AdamW, AdamWConfig};
-pub use clip::global_norm;
+pub use clip::{Clip, global_norm};
 pub use ema::Ema;
 pub use schedule::{Decay, Schedule};

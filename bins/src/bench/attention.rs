@@ -10,9 +10,9 @@ use serde::Serialize;
 use std::sync::Arc;
 use vincie_autograd::{Graph, Parameters};
 use vincie_dit::network::AttentionKind;
-use vincie_tensor::Tensor;
 use vincie_tensor::ops::AttentionMask;
 use vincie_tensor::random::{Key, Stream};
+use vincie_tensor::{Accelerator, Tensor};
 
 /// Time attention alone, forward and forward with backward.
 ///
@@ -72,7 +72,7 @@ struct Pass {
 
 pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
     let Arguments { attention, common, .. } = arguments;
-    common.device.served()?;
+    let place = common.device.place()?;
     let [heads, length, head_dim, frames] =
         [arguments.heads, arguments.length, arguments.head_dim, arguments.frames]
             .map(|n| n as usize);
@@ -86,7 +86,8 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         AttentionKind::BlockCausal => AttentionMask::block_causal(&vec![length / frames; frames]),
     });
     let draw = |what: u64| -> Result<Tensor, Failure> {
-        Ok(Key::new(0, Stream::Test, what).normal_tensor([length, heads * head_dim])?)
+        let x = Key::new(0, Stream::Test, what).normal_tensor([length, heads * head_dim])?;
+        Ok(x.to_place(place.as_ref())?)
     };
     let [q, k, v, seed] = [draw(0)?, draw(1)?, draw(2)?, draw(3)?];
     let scale = 1.0 / (head_dim as f32).sqrt();
@@ -96,12 +97,16 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         let [q, k, v] = &inputs;
         Ok(g.attention(q, k, v, heads, scale, &mask)?)
     };
-    let forward = measure(common.budget(), || attend(&Graph::inference(&parameters)).map(drop))?;
+    let wait = || place.as_ref().map_or(Ok(()), Accelerator::synchronize);
+    let forward = measure(common.budget(), || {
+        attend(&Graph::inference(&parameters))?;
+        Ok(wait()?)
+    })?;
     let both = measure(common.budget(), || {
         let g = Graph::recording(&parameters);
         let output = attend(&g)?;
         g.backward_from(&[(&output, seed.clone())])?;
-        Ok(())
+        Ok(wait()?)
     })?;
     let product = 2e-9 * mask.visible_pairs() as f64 * (heads * head_dim) as f64;
     let pass = |name, products: f64, timing: Timing| {
@@ -114,7 +119,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         length,
         head_dim,
         frames,
-        place: Place::look(),
+        place: Place::look(place.as_ref()),
         passes: vec![pass("forward", 2.0, forward), pass("forward + backward", 7.0, both)],
     };
     if common.json {
@@ -130,14 +135,15 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         right("of peak"),
     ]);
     for pass in &answer.passes {
-        let share = 100.0 * pass.gflop_per_s / answer.place.peak_gflop_per_s;
+        let peak = answer.place.peak_gflop_per_s;
+        let share = peak.map(|peak| format!("{:.0} %", 100.0 * pass.gflop_per_s / peak));
         table.row([
             pass.name.to_owned(),
             format!("{:.2}", pass.timing.best_ms),
             format!("{:.2}", pass.timing.median_ms),
             format!("{:.2}", pass.gflop),
             format!("{:.0}", pass.gflop_per_s),
-            format!("{share:.0} %"),
+            share.unwrap_or_else(|| "-".to_owned()),
         ]);
     }
     console.line(table)

@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::time::Duration;
 use vincie_dit::network::AttentionKind;
+use vincie_tensor::Accelerator;
 use vincie_tensor::kernels::{self, Simd};
 
 /// Measure training steps and attention on this machine; check a GPU against the emulator.
@@ -68,17 +69,25 @@ struct Place {
     version: &'static str,
     simd: &'static str,
     threads: usize,
-    /// What the threads do together on multiply-adds in registers.
-    peak_gflop_per_s: f64,
+    /// The device as it was asked for, and its name where it is an accelerator.
+    device: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_name: Option<String>,
+    /// What the threads do together on multiply-adds in registers; unknown of accelerators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_gflop_per_s: Option<f64>,
 }
 
 impl Place {
-    fn look() -> Self {
+    fn look(place: Option<&Accelerator>) -> Self {
+        let device = place.map(Accelerator::device);
         Self {
             version: crate::command::VERSION.as_str(),
             simd: Simd::detect().level().name(),
             threads: rayon::current_num_threads(),
-            peak_gflop_per_s: kernels::peak::flops() / 1e9,
+            device: device.map_or("cpu".to_owned(), |device| device.spec().to_string()),
+            device_name: device.map(|device| device.name().to_owned()),
+            peak_gflop_per_s: device.is_none().then(|| kernels::peak::flops() / 1e9),
         }
     }
 }

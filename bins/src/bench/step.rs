@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::table::{Align, Table};
 use clap::Args;
 use serde::Serialize;
-use vincie_autograd::optimizer::{AdamW, AdamWConfig};
+use vincie_autograd::optimizer::{AdamW, AdamWConfig, Clip};
 use vincie_autograd::{Graph, Parameters, Var};
 use vincie_dit::config::ModelConfig;
 use vincie_dit::layout::{Layout, SampleShape};
@@ -16,7 +16,7 @@ use vincie_dit::network::AttentionKind;
 use vincie_dit::{patch, rotary::AnglePrecision};
 use vincie_tensor::ops::watch;
 use vincie_tensor::random::{Key, Stream};
-use vincie_tensor::{Tensor, pool};
+use vincie_tensor::{Accelerator, Tensor, pool};
 
 /// Presets with the picture side, frames and text tokens a turn that they are measured with.
 const WORK: [(&str, [usize; 3]); 4] =
@@ -73,7 +73,8 @@ struct Answer {
     timing: Timing,
     tokens_per_s: f64,
     gflop_per_s: f64,
-    utilisation: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utilisation: Option<f64>,
     pool_peak_bytes: usize,
     peak_resident_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -91,7 +92,7 @@ struct Row {
 }
 
 pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
-    arguments.common.device.served()?;
+    let place = arguments.common.device.place()?;
     let mut config = ModelConfig::preset(&arguments.preset)?;
     if let Some(layers) = arguments.layers {
         config.layers = layers as usize;
@@ -102,13 +103,19 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         .find(|(name, _)| *name == arguments.preset)
         .expect("the argument's parser takes these names only");
     let mut work = Work::new(config, sizes, arguments.attention, arguments.recompute)?;
+    if let Some(place) = &place {
+        work.move_to(place)?;
+    }
     pool::reset_peak();
     let timing = measure(arguments.common.budget(), || work.step())?;
-    let pool_peak_bytes = pool::statistics().peak;
+    let pool_peak_bytes = match &place {
+        Some(place) => place.device().memory().peak,
+        None => pool::statistics().peak,
+    };
     let peak_resident_bytes = peak_resident();
     let profile = if arguments.profile { work.profile()? } else { Vec::new() };
     let gflop = 3e-9 * model::forward_flops(work.transformer.config(), &work.layout) as f64;
-    let place = Place::look();
+    let place = Place::look(place.as_ref());
     let gflop_per_s = gflop / timing.best_ms * 1e3;
     let tokens = work.layout.tokens();
     let answer = Answer {
@@ -122,7 +129,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         timing,
         tokens_per_s: tokens as f64 / timing.best_ms * 1e3,
         gflop_per_s,
-        utilisation: gflop_per_s / place.peak_gflop_per_s,
+        utilisation: place.peak_gflop_per_s.map(|peak| gflop_per_s / peak),
         place,
         pool_peak_bytes,
         peak_resident_bytes,
@@ -182,6 +189,21 @@ impl Work {
         })
     }
 
+    /// Moves everything that a step reads or writes.
+    fn move_to(&mut self, place: &Accelerator) -> Result<(), Failure> {
+        let at = Some(place);
+        self.parameters = self.parameters.to_place(at)?;
+        self.optimizer.place(at)?;
+        self.layout = self.layout.clone().moved_to(at)?;
+        for tensor in [&mut self.frames, &mut self.noise] {
+            *tensor = tensor.to_place(at)?;
+        }
+        for var in [&mut self.condition, &mut self.text, &mut self.weights] {
+            *var = var.value().to_place(at)?.into();
+        }
+        Ok(())
+    }
+
     fn step(&mut self) -> Result<(), Failure> {
         let g = Graph::recording(&self.parameters);
         let share = TIME / 1000.0;
@@ -200,7 +222,11 @@ impl Work {
         let velocity = self.transformer.forward(&g, &self.layout, inputs, None, self.options)?;
         let (loss, _) = g.mse(&velocity, &target, &self.weights)?;
         let gradients = g.backward(&loss)?.into_parameters();
-        self.optimizer.step(&mut self.parameters, &gradients, 1e-4, 1.0)?;
+        let clip = Clip::new(&gradients, f32::MAX)?;
+        self.optimizer.step(&mut self.parameters, &gradients, 1e-4, &clip)?;
+        if let Some(place) = self.parameters.accelerator() {
+            place.synchronize()?;
+        }
         Ok(())
     }
 
@@ -238,10 +264,13 @@ fn print(answer: &Answer, console: &Console) -> Result<(), Failure> {
         (
             "arithmetic",
             format!(
-                "{:.1} GFLOP a step, {:.0} GFLOP/s, {:.0} % of the measured peak",
+                "{:.1} GFLOP a step, {:.0} GFLOP/s{}",
                 answer.model_gflop,
                 answer.gflop_per_s,
-                100.0 * answer.utilisation
+                answer.utilisation.map_or(String::new(), |share| format!(
+                    ", {:.0} % of the measured peak",
+                    100.0 * share
+                ))
             ),
         ),
         ("tensors", format!("{} at most", megabytes(answer.pool_peak_bytes as f64))),

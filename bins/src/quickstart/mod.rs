@@ -4,6 +4,7 @@ mod report;
 
 use crate::command::CommandLine;
 use crate::console::Console;
+use crate::device::DeviceArgument;
 use crate::edit::{Turn, converse};
 use crate::failure::Failure;
 use crate::number::within;
@@ -19,6 +20,7 @@ use vincie_dit::session::{Chain, SamplingConfig, TrainedModel};
 use vincie_dit::train::Run;
 use vincie_dit::train::config::TrainConfig;
 use vincie_dit::train::metrics::{self, StepMetrics};
+use vincie_tensor::Accelerator;
 
 /// The clips that ship with the program; their credits are in the README.
 const CLIPS: [(&str, &[u8]); 2] = [
@@ -56,6 +58,9 @@ pub(crate) struct Arguments {
     /// Seed of weights, order and noise
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+
+    #[command(flatten)]
+    device: DeviceArgument,
 }
 
 /// What the report is made of.
@@ -75,10 +80,11 @@ struct Outcome {
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
     let folder = &arguments.out;
+    let place = arguments.device.place()?;
     std::fs::create_dir(folder).map_err(|error| {
         Failure::new(format!("{}: {error}; name a new folder with --out", folder.display()))
     })?;
-    let done = work(&arguments, folder, console);
+    let done = work(&arguments, place.as_ref(), folder, console);
     if done.is_err() {
         // The folder is this run's own; one that cannot be removed is named by the failure itself.
         let _ = std::fs::remove_dir_all(folder);
@@ -87,7 +93,12 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
 }
 
 /// Everything inside the folder, each part complete before the next; the report is the last.
-fn work(arguments: &Arguments, folder: &Path, console: &Console) -> Result<(), Failure> {
+fn work(
+    arguments: &Arguments,
+    place: Option<&Accelerator>,
+    folder: &Path,
+    console: &Console,
+) -> Result<(), Failure> {
     let mut times = Vec::new();
     let mut timed = |what: &'static str, begun: Instant| times.push((what, begun.elapsed()));
 
@@ -99,6 +110,7 @@ fn work(arguments: &Arguments, folder: &Path, console: &Console) -> Result<(), F
 
     let begun = Instant::now();
     let mut run = start(arguments, folder)?;
+    run.move_to(place)?;
     crate::train::train(&mut run, console)?;
     let (parameters, steps, samples) =
         (run.trainer().parameters().count(), run.progress().step, run.progress().samples);
@@ -106,7 +118,8 @@ fn work(arguments: &Arguments, folder: &Path, console: &Console) -> Result<(), F
     timed("train", begun);
 
     let begun = Instant::now();
-    let model = TrainedModel::load(&folder.join("run"))?;
+    let mut model = TrainedModel::load(&folder.join("run"))?;
+    model.move_to(place)?;
     let (source, source_time) = unseen_frame(&clips[0], &sessions, model.size)?;
     let sampling = SamplingConfig {
         steps: 20,

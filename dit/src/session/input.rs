@@ -7,8 +7,8 @@ use crate::model::{ForwardOptions, Inputs, KeyValueCache};
 use crate::network::Network;
 use crate::tasks::{Piece, Task};
 use vincie_autograd::{Graph, Parameters, Var};
-use vincie_tensor::Tensor;
 use vincie_tensor::ops::{Op, Reduce, Reduction};
+use vincie_tensor::{Accelerator, Tensor};
 
 /// One branch's forward pass, ready to be run at any time and state.
 pub(super) struct Pass {
@@ -32,6 +32,19 @@ pub(super) struct Pass {
 }
 
 impl Pass {
+    /// The same pass with its tensors on an accelerator, or with `None` on the host.
+    pub(super) fn moved_to(self, place: Option<&Accelerator>) -> Result<Self> {
+        let to = |var: &Var| -> Result<Var> { Ok(var.value().to_place(place)?.into()) };
+        Ok(Self {
+            layout: self.layout.moved_to(place)?,
+            text: to(&self.text)?,
+            conditioning: self.conditioning.as_ref().map(to).transpose()?,
+            previous: to(&self.previous)?,
+            copies: to(&self.copies)?,
+            ..self
+        })
+    }
+
     /// Velocity of every wanted row at state `x` `[No, p p C]`.
     pub(super) fn velocity(
         &mut self,

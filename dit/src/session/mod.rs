@@ -278,7 +278,7 @@ impl<'m> Editor<'m> {
     /// What one branch computes at every step of a slot.
     fn pass(&self, branch: &Branch, slot: usize, text: &[Piece]) -> Result<input::Pass> {
         let previous = self.previous_frame();
-        match branch {
+        let pass = match branch {
             Branch::Cached(branch) => {
                 branch.pass(self.network, slot, self.size, previous, input::announced(text))
             }
@@ -291,7 +291,8 @@ impl<'m> Editor<'m> {
                 *has_text,
                 self.size,
             ),
-        }
+        }?;
+        pass.moved_to(self.parameters.accelerator())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::train::read_vocabulary;
 use crate::{Error, Result, model};
 use std::path::Path;
 use vincie_autograd::Parameters;
+use vincie_tensor::Accelerator;
 
 /// Network, averaged weights and vocabulary of a checkpoint.
 pub struct TrainedModel {
@@ -26,6 +27,13 @@ pub struct TrainedModel {
 }
 
 impl TrainedModel {
+    /// Moves the weights to an accelerator, where all pictures are then made, or with `None` to the
+    /// host.
+    pub fn move_to(&mut self, place: Option<&Accelerator>) -> Result<()> {
+        self.parameters = self.parameters.to_place(place)?;
+        Ok(())
+    }
+
     /// Loads a checkpoint's folder, or the latest checkpoint of a run's folder.
     pub fn load(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {

@@ -15,8 +15,8 @@ use crate::text::Vocabulary;
 use crate::{Error, Result, patch};
 use std::ops::Range;
 use vincie_autograd::{Graph, Parameters, Var};
-use vincie_tensor::Tensor;
 use vincie_tensor::random::{Key, Stream};
+use vincie_tensor::{Accelerator, Tensor};
 
 /// Difference, in the latents' range of -1 to 1, above which a patch counts as changed.
 const CHANGED: f32 = 0.1;
@@ -109,6 +109,29 @@ pub struct Batch {
     pub weights: Var,
     /// Supervised slots.
     pub slots: Vec<SlotInfo>,
+}
+
+impl Batch {
+    /// The same batch with its tensors on an accelerator, or with `None` on the host.
+    pub fn moved_to(self, place: Option<&Accelerator>) -> Result<Self> {
+        let to = |var: &Var| -> Result<Var> { Ok(var.value().to_place(place)?.into()) };
+        Ok(Self {
+            layout: self.layout.moved_to(place)?,
+            text: to(&self.text)?,
+            turns: self.turns.as_ref().map(to).transpose()?,
+            visual: to(&self.visual)?,
+            timesteps: self.timesteps,
+            pooling: to(&self.pooling)?,
+            noisy: to(&self.noisy)?,
+            data: to(&self.data)?,
+            noise: to(&self.noise)?,
+            previous: to(&self.previous)?,
+            copies: to(&self.copies)?,
+            row_times: to(&self.row_times)?,
+            weights: to(&self.weights)?,
+            slots: self.slots,
+        })
+    }
 }
 
 /// Tokens, pictures and targets as they are collected.

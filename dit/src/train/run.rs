@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use vincie_data::annotate;
 use vincie_data::loader::{Loader, LoaderConfig, LoaderStatistics, Part, Transform};
-use vincie_tensor::{kernels, ops::watch, pool};
+use vincie_tensor::{Accelerator, kernels, ops::watch, pool};
 
 /// Name of the vocabulary in a checkpoint.
 pub const VOCABULARY: &str = "vocabulary.txt";
@@ -45,8 +45,9 @@ pub struct Run {
     events: EventWriter,
     progress: Progress,
     held_out: Vec<Vec<Example>>,
-    /// FLOP/s of the machine, measured at the start.
+    /// FLOP/s of the machine, measured at the start; 0 on an accelerator, whose peak is not known.
     peak: f64,
+    place: Option<Accelerator>,
     /// Step of the newest checkpoint of this process.
     saved: Option<u64>,
 }
@@ -157,8 +158,17 @@ impl Run {
             progress,
             held_out,
             peak,
+            place: None,
             saved: None,
         })
+    }
+
+    /// Lets an accelerator take all further steps, or with `None` the host.
+    pub fn move_to(&mut self, place: Option<&Accelerator>) -> Result<()> {
+        self.trainer.move_to(place)?;
+        self.peak = if place.is_some() { 0.0 } else { kernels::peak::flops() };
+        self.place = place.cloned();
+        Ok(())
     }
 
     /// The run's configuration.
@@ -257,6 +267,14 @@ impl Run {
         Ok(self.step_metrics(&report, sessions, begun.elapsed(), waited))
     }
 
+    /// Most bytes of tensors at once, where the steps are taken.
+    fn peak_memory(&self) -> u64 {
+        match &self.place {
+            Some(place) => place.device().memory().peak as u64,
+            None => pool::statistics().peak as u64,
+        }
+    }
+
     fn step_metrics(
         &self,
         report: &StepReport,
@@ -275,7 +293,7 @@ impl Run {
             sessions_per_second: sessions / seconds,
             step_ms: 1e3 * seconds,
             data_wait_ms: 1e3 * waited.as_secs_f64(),
-            peak_memory_bytes: pool::statistics().peak as u64,
+            peak_memory_bytes: self.peak_memory(),
             mfu: (self.peak > 0.0).then(|| report.flops as f64 / seconds / self.peak),
             evaluation: BTreeMap::new(),
         }

@@ -5,9 +5,9 @@ use crate::network::Network;
 use crate::tasks::{Batch, Example, Options};
 use crate::text::Vocabulary;
 use crate::{Error, Result};
-use vincie_autograd::optimizer::{AdamW, AdamWConfig, Ema, Schedule, global_norm};
+use vincie_autograd::optimizer::{AdamW, AdamWConfig, Clip, Ema, Schedule};
 use vincie_autograd::{Graph, Parameters};
-use vincie_tensor::{Tensor, ops};
+use vincie_tensor::{Accelerator, Tensor, ops};
 
 /// What the optimizer is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +35,7 @@ pub struct Trainer {
     optimizer: AdamW,
     average: Option<Ema>,
     step: u64,
+    place: Option<Accelerator>,
 }
 
 /// What one step did.
@@ -76,7 +77,20 @@ impl Trainer {
         let optimizer = AdamW::new(&parameters, config.adamw)?;
         let is_averaged = config.ema_decay > 0.0;
         let average = is_averaged.then(|| Ema::new(&parameters, config.ema_decay)).transpose()?;
-        Ok(Self { config, network, vocabulary, parameters, optimizer, average, step: 0 })
+        let (step, place) = (0, None);
+        Ok(Self { config, network, vocabulary, parameters, optimizer, average, step, place })
+    }
+
+    /// Moves weights, averages and optimizer to an accelerator, where all further steps are taken, or
+    /// with `None` to the host.
+    pub fn move_to(&mut self, place: Option<&Accelerator>) -> Result<()> {
+        self.parameters = self.parameters.to_place(place)?;
+        self.optimizer.place(place)?;
+        if let Some(average) = &mut self.average {
+            average.place(place)?;
+        }
+        self.place = place.cloned();
+        Ok(())
     }
 
     /// The network.
@@ -133,7 +147,8 @@ impl Trainer {
     ) -> Result<()> {
         restore(&mut self.parameters, self.average.as_mut(), &mut self.optimizer)?;
         self.step = self.optimizer.steps();
-        Ok(())
+        let place = self.place.clone();
+        self.move_to(place.as_ref())
     }
 
     /// One optimizer step over micro-batches, whose gradients are averaged.
@@ -164,7 +179,7 @@ impl Trainer {
             merge(&mut report.per_task, loss.per_task);
             report.tokens += batch.layout.tokens() as u64;
             report.flops += 3 * forward_flops(&self.network.config().model, &batch.layout);
-            let seed = Tensor::scalar(share)?;
+            let seed = Tensor::scalar(share)?.to_place(self.place.as_ref())?;
             let gradients = graph.backward_from(&[(&loss.total, seed)])?.into_parameters();
             total = Some(match total {
                 None => gradients,
@@ -172,7 +187,9 @@ impl Trainer {
             });
         }
         let gradients = total.unwrap_or_default();
-        report.gradient_norm = global_norm(&gradients)?;
+        let clip = Clip::new(&gradients, self.config.clip_norm)?;
+        self.optimizer.step(&mut self.parameters, &gradients, report.rate as f32, &clip)?;
+        report.gradient_norm = clip.norm()?;
         if !report.gradient_norm.is_finite() {
             let what = format!(
                 "train: the gradient of step {} is not finite (norm {}); run with check_finite = true to find the op",
@@ -180,8 +197,6 @@ impl Trainer {
             );
             return Err(Error::invalid(what));
         }
-        let scale = (f64::from(self.config.clip_norm) / report.gradient_norm.max(1e-12)).min(1.0);
-        self.optimizer.step(&mut self.parameters, &gradients, report.rate as f32, scale as f32)?;
         if let Some(average) = &mut self.average {
             average.update(&self.parameters)?;
         }
@@ -190,7 +205,9 @@ impl Trainer {
     }
 
     fn batch(&self, examples: &[Example]) -> Result<Batch> {
-        Batch::new(examples, self.network.config(), &self.vocabulary, &self.config.options)
+        let config = self.network.config();
+        Batch::new(examples, config, &self.vocabulary, &self.config.options)?
+            .moved_to(self.place.as_ref())
     }
 
     /// Loss of batches under the averaged weights, without dropout of the draws' making: the same

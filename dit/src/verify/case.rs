@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use vincie_tensor::Tensor;
+use vincie_tensor::{Accelerator, Tensor};
 
 /// How a case ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,11 +70,18 @@ pub(super) struct Checker<'c> {
     case: &'c Case,
     tensors: Vec<TensorReport>,
     expected: BTreeSet<String>,
+    place: Option<Accelerator>,
 }
 
 impl<'c> Checker<'c> {
-    pub(super) fn new(folder: &Path, case: &'c Case) -> Self {
-        Self { folder: folder.to_owned(), case, tensors: Vec::new(), expected: BTreeSet::new() }
+    pub(super) fn new(folder: &Path, case: &'c Case, place: Option<Accelerator>) -> Self {
+        let (tensors, expected) = Default::default();
+        Self { folder: folder.to_owned(), case, tensors, expected, place }
+    }
+
+    /// Where the case is computed.
+    pub(super) fn place(&self) -> Option<&Accelerator> {
+        self.place.as_ref()
     }
 
     pub(super) fn config(&self) -> &'c serde_json::Value {

@@ -5,18 +5,18 @@ use crate::model::{EPSILON, Linear, Names, TimeEmbedding, sinusoid};
 use crate::weights::Checkpoint;
 use crate::{Result, patch};
 use vincie_autograd::{Graph, Parameters, Var};
-use vincie_tensor::Tensor;
 use vincie_tensor::ops::RmsNorm;
+use vincie_tensor::{Accelerator, Tensor};
 
 /// All `weight.*` tensors of a file under their names without the prefix.
-fn weights(io: &Checkpoint) -> Result<Parameters> {
+fn weights(io: &Checkpoint, place: Option<&Accelerator>) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     for name in io.names() {
         if let Some(short) = name.strip_prefix("weight.") {
             parameters.insert(short, io.tensor(&name)?.to_f32()?);
         }
     }
-    Ok(parameters)
+    Ok(parameters.to_place(place)?)
 }
 
 fn expect_prefixes(checker: &mut Checker<'_>, io: &Checkpoint, prefixes: &[&str]) {
@@ -38,7 +38,7 @@ fn linear(parameters: &Parameters, name: &str) -> Result<Linear> {
 pub(super) fn modulation(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out."]);
-    let parameters = weights(&io)?;
+    let parameters = weights(&io, checker.place())?;
     let g = Graph::inference(&parameters);
     let embedding = io.tensor("in.emb")?.to_f32()?;
     let layers: Vec<&str> = checker.config()["layers"]
@@ -88,7 +88,7 @@ pub(super) fn modulation(checker: &mut Checker<'_>) -> Result<()> {
 pub(super) fn time_embedding(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out."]);
-    let parameters = weights(&io)?;
+    let parameters = weights(&io, checker.place())?;
     let timesteps = io.tensor("in.timestep")?;
     checker.tensor(&io, "out.sinusoid", &sinusoid(&timesteps)?)?;
     let rows = |name: &str| io.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
@@ -140,12 +140,12 @@ pub(super) fn rows_to_samples(
 pub(super) fn patch(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out.", "index.out"]);
-    let parameters = weights(&io)?;
+    let parameters = weights(&io, checker.place())?;
     let g = Graph::inference(&parameters);
     let samples = sizes::<3>(&io, "vid_shape")?;
     let (patch_in, patch_out) =
         (linear(&parameters, "vid_in.proj")?, linear(&parameters, "vid_out.proj")?);
-    let video: Var = io.tensor("in.vid")?.to_f32()?.into();
+    let video: Var = io.tensor("in.vid")?.to_f32()?.to_place(checker.place())?.into();
     let features = parameters.value(patch_in.weight).shape().last_dim();
     let p = (features / video.value().shape().last_dim().max(1)).isqrt();
     let tokens = patch_in.forward(&g, &samples_to_rows(&g, &video, &samples, p)?)?;
@@ -162,7 +162,7 @@ pub(super) fn patch(checker: &mut Checker<'_>) -> Result<()> {
 pub(super) fn swiglu(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out.", "grad."]);
-    let parameters = weights(&io)?;
+    let parameters = weights(&io, checker.place())?;
     let g = Graph::recording(&parameters);
     let x = g.input(io.tensor("in.x")?.to_f32()?);
     let [gate, up, down] =

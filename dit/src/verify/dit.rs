@@ -11,7 +11,7 @@ use crate::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use vincie_autograd::{Graph, Parameters, Var};
-use vincie_tensor::{DType, Tensor};
+use vincie_tensor::{Accelerator, DType, Tensor};
 
 /// One case's inputs and sizes.
 struct Case {
@@ -19,6 +19,7 @@ struct Case {
     samples: Vec<[usize; 3]>,
     shapes: Vec<SampleShape>,
     io: Checkpoint,
+    place: Option<Accelerator>,
 }
 
 /// Which roundings a forward pass makes.
@@ -60,7 +61,7 @@ pub(super) fn check(checker: &mut Checker<'_>) -> Result<()> {
         grid: [t, h / p, w / p],
     };
     let shapes = text.iter().zip(&samples).map(shape).collect();
-    let case = Case { config, samples, shapes, io };
+    let case = Case { config, samples, shapes, io, place: checker.place().cloned() };
     let weights = checker.need("weights")?;
     check_intermediate(checker, &case, &weights)?;
     for variant in ROUNDED {
@@ -81,7 +82,7 @@ pub(super) fn check(checker: &mut Checker<'_>) -> Result<()> {
 fn load(case: &Case, weights: &Checkpoint, dtype: DType) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     assign(weights, &expected_parameters(&case.config), Some(dtype), &mut parameters)?;
-    Ok(parameters)
+    Ok(parameters.to_place(case.place.as_ref())?)
 }
 
 /// The f32 result and every intermediate value that the case names.
@@ -161,7 +162,8 @@ fn check_gradients(
 
 impl Case {
     fn input(&self, stream: &str, dtype: DType) -> Result<Tensor> {
-        Ok(self.io.tensor(&format!("input.{stream}"))?.to_f32()?.to_dtype(dtype)?)
+        let input = self.io.tensor(&format!("input.{stream}"))?.to_f32()?.to_dtype(dtype)?;
+        Ok(input.to_place(self.place.as_ref())?)
     }
 
     fn forward(

@@ -14,6 +14,7 @@ mod sampler;
 use crate::Result;
 use serde::Serialize;
 use std::path::Path;
+use vincie_tensor::Accelerator;
 
 pub use case::{CaseReport, Status, TensorReport};
 pub use manifest::{Case, Manifest};
@@ -32,12 +33,22 @@ impl Report {
     }
 }
 
-/// Runs every case of `folder`, or the one named `only`; `progress` sees each as it is done.
+/// What is run, and where.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The only case, by its name; all cases where there is none.
+    pub only: Option<String>,
+    /// The device that computes; the host where there is none.
+    pub place: Option<Accelerator>,
+}
+
+/// Runs the cases of `folder`; `progress` sees each as it is done.
 pub fn run(
     folder: &Path,
-    only: Option<&str>,
+    options: &Options,
     mut progress: impl FnMut(&CaseReport),
 ) -> Result<Report> {
+    let only = options.only.as_deref();
     let manifest = Manifest::read(folder)?;
     let chosen: Vec<&Case> =
         manifest.cases.iter().filter(|case| only.is_none_or(|name| case.name == name)).collect();
@@ -50,7 +61,7 @@ pub fn run(
     }
     let mut cases = Vec::with_capacity(chosen.len());
     for case in chosen {
-        let report = check(folder, case);
+        let report = check(folder, case, options);
         progress(&report);
         cases.push(report);
     }
@@ -58,8 +69,8 @@ pub fn run(
 }
 
 /// Runs one case. A failure to read or compute is a failed case, not a failed run.
-fn check(folder: &Path, case: &Case) -> CaseReport {
-    let mut checker = case::Checker::new(folder, case);
+fn check(folder: &Path, case: &Case, options: &Options) -> CaseReport {
+    let mut checker = case::Checker::new(folder, case, options.place.clone());
     let outcome = match case.kind.as_str() {
         "dit" => dit::check(&mut checker),
         "rope" => rope::check(&mut checker),

@@ -8,7 +8,7 @@ mod launch;
 mod rows;
 
 use crate::ops::{Key, Tables};
-use crate::storage::DeviceMemory;
+use crate::storage::{DeviceMemory, Storage};
 use crate::{DType, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::fmt;
@@ -21,6 +21,9 @@ pub(crate) use copy::{axes, cast, copy, strides};
 pub(crate) use elementwise::elementwise;
 pub(crate) use launch::TensorArguments;
 pub(crate) use rows::Rows;
+
+/// Bytes that tensors of one allocation are aligned to.
+const ALIGNMENT: usize = 256;
 
 /// Most tables of attention masks that are kept.
 const MAX_TABLES: usize = 64;
@@ -132,6 +135,46 @@ impl Accelerator {
         let tensor = self.uninit(shape, dtype)?;
         self.0.stream.zero(&tensor.device_bytes()?)?;
         Ok(tensor)
+    }
+
+    /// Tensors of zeros in one allocation, each aligned as the driver aligns allocations; `tag` says
+    /// whose they are where memory runs out.
+    pub fn arena(&self, specs: &[(Shape, DType)], tag: &str) -> Result<Vec<Tensor>> {
+        let mut starts = Vec::with_capacity(specs.len());
+        let mut end = 0usize;
+        for (shape, dtype) in specs {
+            starts.push(end);
+            let bytes = shape.iter().try_fold(dtype.size(), |bytes, &dim| bytes.checked_mul(dim));
+            let next = bytes.and_then(|bytes| end.checked_add(bytes));
+            let next = next.and_then(|next| next.checked_next_multiple_of(ALIGNMENT));
+            let Some(next) = next else {
+                let what = format!("{tag}: {shape} of {dtype} behind {end} bytes is too large");
+                return Err(Error::shape("allocate", what));
+            };
+            end = next;
+        }
+        let buffer = self.0.stream.allocate(end, tag)?;
+        self.0.stream.zero(&buffer)?;
+        let memory = DeviceMemory { buffer, accelerator: self.clone(), index_range: None };
+        let storage = Arc::new(Storage::Device(memory));
+        let view = |((shape, dtype), start): (&(Shape, DType), usize)| {
+            Tensor::within(&storage, start, *shape, *dtype)
+        };
+        Ok(specs.iter().zip(starts).map(view).collect())
+    }
+
+    /// Writes a tensor's elements over those of another one of the same shape and type, which is on
+    /// this accelerator and contiguous.
+    pub fn write(&self, to: &Tensor, from: &Tensor) -> Result<()> {
+        if (to.shape(), to.dtype()) != (from.shape(), from.dtype()) {
+            return Err(Error::shape("write", format!("{from:?} over {to:?}")));
+        }
+        if from.accelerator().is_some() {
+            return copy(self, to, &from.to_place(Some(self))?);
+        }
+        self.0.uploads.fetch_add(1, Relaxed);
+        let from = from.contiguous()?;
+        Ok(self.0.stream.write(&to.device_bytes()?, from.host_bytes())?)
     }
 
     /// A copy of a host tensor, contiguous.

@@ -50,6 +50,23 @@ impl AdamW {
     }
 }
 
+impl AdamW {
+    /// The constants of the step as the device's kernel reads them.
+    pub(crate) fn constants_of_step(&self) -> [f32; 8] {
+        let step = self.step();
+        [
+            step.keep,
+            1.0 - step.beta1,
+            step.beta2,
+            1.0 - step.beta2,
+            step.rate,
+            step.root_correction,
+            step.epsilon,
+            1.0,
+        ]
+    }
+}
+
 impl Step {
     #[inline(always)]
     fn advance<L: Lane>(&self, g: L, [p, m, v]: [L; 3]) -> [L; 3] {

@@ -46,7 +46,9 @@ pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use swiglu::Swiglu;
 pub use unary::Unary;
-pub use update::{AdamW, add_assign, ema, sum_of_squares};
+pub use update::{
+    AdamW, AdamWConstants, AdamWState, add_assign, clip_on, ema, ema_on, sum_of_squares,
+};
 
 /// Work that one call does: what a profile divides time by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

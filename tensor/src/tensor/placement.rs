@@ -54,6 +54,17 @@ impl Tensor {
         }
     }
 
+    /// A row-major tensor from a byte of a device's memory on.
+    pub(crate) fn within(
+        storage: &Arc<Storage>,
+        start: usize,
+        shape: Shape,
+        dtype: DType,
+    ) -> Tensor {
+        let (strides, offset) = (shape.row_major_strides(), start / dtype.size());
+        Tensor { storage: Arc::clone(storage), shape, strides, offset, dtype }
+    }
+
     /// A tensor of zeros where this one lies.
     pub fn zeros_beside(&self, shape: impl Into<Shape>, dtype: DType) -> Result<Tensor> {
         match self.accelerator() {

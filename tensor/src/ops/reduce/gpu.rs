@@ -15,45 +15,57 @@ pub(super) fn forward(op: &Reduce, place: &Accelerator, inputs: &[&Tensor]) -> R
     let (outer, size, inner, factor) = op.split(inputs[0].shape());
     let x = ready(place, inputs[0], inputs[0].dtype())?;
     let y = if inner == 1 {
-        sum_rows(place, &x, "sum", outer, size, factor as f32)?
+        sum_rows(place, &x, outer, size, factor as f32)?
     } else {
         sum_columns(place, &x, [outer, size, inner], factor as f32)?
     };
     Ok(vec![y.reshape(inputs[0].shape().with_dim(op.axis, 1))?])
 }
 
-/// Sums, times `factor`, of the `outer` rows of `size` elements: of themselves, or of their squares.
-pub(crate) fn sum_rows(
+/// Sums, times `factor`, of the `outer` rows of `size` elements.
+fn sum_rows(
     place: &Accelerator,
     x: &Tensor,
-    function: &str,
     outer: usize,
     size: usize,
     factor: f32,
 ) -> Result<Tensor> {
-    if size > ELEMENTS && outer == 1 {
-        let stretches = size.div_ceil(ELEMENTS);
-        let parts = rows(place, x, function, (stretches, ELEMENTS, size), 1.0)?;
-        return sum_rows(place, &parts, "sum", 1, stretches, factor);
+    let y = place.uninit([outer], DType::F32)?;
+    if outer == 1 && size > 0 && factor == 1.0 {
+        write_sum(place, x, "sum", &y)?;
+    } else {
+        rows(place, x, "sum", (outer, size, outer * size), factor, &y)?;
     }
-    rows(place, x, function, (outer, size, outer * size), factor)
+    Ok(y)
 }
 
-/// Rows of `size` elements, of `total` elements in all: the last row may be shorter.
+/// `y`, one element, becomes the sum of all elements of `x` (`sum`) or of their squares (`square`).
+pub(crate) fn write_sum(place: &Accelerator, x: &Tensor, function: &str, y: &Tensor) -> Result<()> {
+    let size = x.count();
+    if size <= ELEMENTS {
+        return rows(place, x, function, (1, size, size), 1.0, y);
+    }
+    let stretches = size.div_ceil(ELEMENTS);
+    let parts = place.uninit([stretches], DType::F32)?;
+    rows(place, x, function, (stretches, ELEMENTS, size), 1.0, &parts)?;
+    write_sum(place, &parts, "sum", y)
+}
+
+/// Sums of rows of `size` elements, of `total` elements in all: the last row may be shorter.
 fn rows(
     place: &Accelerator,
     x: &Tensor,
     function: &str,
     (rows, size, total): (usize, usize, usize),
     factor: f32,
-) -> Result<Tensor> {
-    let y = place.uninit([rows], DType::F32)?;
-    if rows > 0 {
-        let kernel = place.kernel(&format!("reduce_rows_{function}_{}", x.dtype()))?;
-        let launch = kernel.launch().tensor(x)?.tensor(&y)?.size(rows).size(size);
-        launch.scalar(total as u64).scalar(factor).submit(place.stream())?;
+    y: &Tensor,
+) -> Result<()> {
+    if rows == 0 {
+        return Ok(());
     }
-    Ok(y)
+    let kernel = place.kernel(&format!("reduce_rows_{function}_{}", x.dtype()))?;
+    let launch = kernel.launch().tensor(x)?.tensor(y)?.size(rows).size(size);
+    Ok(launch.scalar(total as u64).scalar(factor).submit(place.stream())?)
 }
 
 /// Sums, times `factor`, over the middle one of three axes.

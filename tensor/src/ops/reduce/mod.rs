@@ -2,7 +2,7 @@
 
 mod gpu;
 
-pub(crate) use gpu::sum_columns;
+pub(crate) use gpu::{sum_columns, write_sum};
 
 use super::{Operation, Spec, arity, dense, float, slice};
 use crate::accelerator::Accelerator;

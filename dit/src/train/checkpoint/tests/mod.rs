@@ -8,7 +8,7 @@ use super::*;
 use crate::train::config::DataSection;
 use crate::train::scratch::Scratch;
 use std::io;
-use vincie_autograd::optimizer::AdamWConfig;
+use vincie_autograd::optimizer::{AdamWConfig, Clip};
 use vincie_data::loader::LoaderPosition;
 use vincie_tensor::DType;
 use vincie_tensor::random::{Key, Stream};
@@ -54,7 +54,8 @@ impl Toy {
                 Some(draw(self.step << 8 | id.index() as u64, value.dims(), DType::F32))
             })
             .collect();
-        self.optimizer.step(&mut self.parameters, &gradients, 1e-2, 1.0).expect("shapes agree");
+        let clip = Clip::new(&gradients, f32::MAX).expect("gradients have a norm");
+        self.optimizer.step(&mut self.parameters, &gradients, 1e-2, &clip).expect("shapes agree");
         self.ema.update(&self.parameters).expect("shapes agree");
     }
 
