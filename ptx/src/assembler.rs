@@ -78,6 +78,16 @@ impl Assembler {
         &self.path
     }
 
+    /// Its release, such as `13.0`.
+    pub fn release(&self) -> Result<String> {
+        let fail = |what: String| Error::Case(format!("{}: {what}", self.path.display()));
+        let output = Command::new(&self.path).arg("--version").output();
+        let output = output.map_err(|e| fail(e.to_string()))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let release = between(&said, "release ", ",");
+        release.map(str::to_owned).ok_or_else(|| fail("--version names no release".to_owned()))
+    }
+
     /// Assembles a text for `target`, such as `sm_80`. `Err` when the program cannot be run; a text
     /// that it refuses is an [`Assembly`] with complaints.
     pub fn assemble(&self, text: &str, target: &str) -> Result<Assembly> {

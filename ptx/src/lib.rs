@@ -13,6 +13,7 @@ mod error;
 mod machine;
 mod number;
 pub mod parse;
+pub mod resources;
 pub mod template;
 
 pub use checks::{Finding, FindingKind, Party};

@@ -8,23 +8,22 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
-use vincie_ptx::assembler::{Assembler, TOOLS, VARIABLE};
+use vincie_ptx::assembler::{Assembler, Resources, TOOLS, VARIABLE};
 use vincie_ptx::catalogue::{Entry, kernels};
 use vincie_ptx::contract::Contract;
+use vincie_ptx::resources::{self, TARGETS};
 use vincie_ptx::{Module, Result as PtxResult};
 
 /// Largest PTX file, bytes.
 const MAX_FILE: u64 = 64 << 20;
-
-/// The architecture that kernels of every earlier one must run on, too.
-const LATEST: &str = "sm_90a";
 
 /// Check PTX files: syntax, header contracts, registers, spills.
 ///
 /// Every entry must decode; a file that begins with a header contract must keep it. Where `ptxas` is
 /// found ($PTXAS, the path, or the package nvidia-cuda-nvcc in `.tools`), every file is assembled and
 /// errors, spills, stack frames and silent repairs count as failures. Without files, all kernels of
-/// the program are checked.
+/// the program are checked; they may take no more registers and shared memory than the committed
+/// table says, if the assembler is of the release that counted then.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie ptx check\n  vincie ptx check my_kernel.ptx\n  \
                         vincie ptx check ptx/corpus/*.ptx --target sm_90a")]
@@ -33,7 +32,8 @@ pub(super) struct Arguments {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Targets to assemble for; each file's own by default, and sm_90a for the program's kernels
+    /// Targets to assemble for; each file's own by default, and for the program's kernels all from
+    /// their own on that the table of resources has
     #[arg(long = "target", value_name = "ARCH")]
     targets: Vec<String>,
 
@@ -44,6 +44,11 @@ pub(super) struct Arguments {
     /// Fail where there is no assembler
     #[arg(long)]
     require_assembler: bool,
+
+    /// Write the table of what the program's kernels take, instead of comparing with it
+    /// (ptx/kernels/resources.txt in the repository)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "targets"])]
+    write_table: Option<PathBuf>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -79,7 +84,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
             "no ptxas: neither ${VARIABLE} nor the path nor {TOOLS} has one \
              (python3 -m venv {TOOLS} && {TOOLS}/bin/pip install --no-deps nvidia-cuda-nvcc==13.0.88)"
         );
-        if arguments.require_assembler {
+        if arguments.require_assembler || arguments.write_table.is_some() {
             return Err(Failure::new(where_from));
         }
         console.note(format!("skipped: assembly: {where_from}"));
@@ -87,12 +92,15 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
     let mut files = Vec::new();
     if arguments.files.is_empty() {
         let check = |entry: &Entry| {
-            let own = [entry.arch.clone(), LATEST.to_owned()];
-            let targets = if arguments.targets.is_empty() { &own[..] } else { &arguments.targets };
+            let own = targets(entry);
+            let targets = if arguments.targets.is_empty() { &own } else { &arguments.targets };
             check(&entry.name, entry.text(), arguments, targets, assembler.as_ref())
         };
         let checked: Result<Vec<_>, Failure> = kernels().par_iter().map(check).collect();
         files.extend(checked?.into_iter().flatten());
+        if let Some(assembler) = &assembler {
+            hold_to_table(&mut files, arguments, assembler, console)?;
+        }
     }
     for (name, text) in &texts {
         files.extend(check(name, text, arguments, &arguments.targets, assembler.as_ref())?);
@@ -105,6 +113,65 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
         print(&files, console)?;
     }
     if passed { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// Targets of the table that a kernel runs on: its own, and later ones unless it is made for one only.
+fn targets(entry: &Entry) -> Vec<String> {
+    let own = TARGETS.iter().position(|target| *target == entry.arch);
+    let last = if entry.arch.ends_with('a') { own.map_or(0, |own| own + 1) } else { TARGETS.len() };
+    match own {
+        Some(own) => TARGETS[own..last].iter().map(|target| (*target).to_owned()).collect(),
+        None => vec![entry.arch.clone()],
+    }
+}
+
+/// Compares what kernels take with the committed table, or writes it anew.
+fn hold_to_table(
+    files: &mut [Checked],
+    arguments: &Arguments,
+    assembler: &Assembler,
+    console: &Console,
+) -> Result<(), Failure> {
+    let release = assembler.release().map_err(Failure::new)?;
+    if let Some(path) = &arguments.write_table {
+        if files.iter().any(|file| !file.complaints.is_empty()) {
+            console.note("the table is not written: there are complaints");
+            return Ok(());
+        }
+        let mut table = resources::Table::new(release);
+        for file in files.iter() {
+            if let Some(found) = file.counted() {
+                table.insert(&file.target, &found);
+            }
+        }
+        let fail = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()));
+        let partial = path.with_extension("partial");
+        fs::write(&partial, table.to_string()).map_err(fail)?;
+        return fs::rename(&partial, path).map_err(fail);
+    }
+    let table = resources::Table::committed();
+    if release != table.release {
+        let theirs = &table.release;
+        console.note(format!("skipped: table of resources: of ptxas {theirs}, this is {release}"));
+        return Ok(());
+    }
+    for file in files.iter_mut().filter(|file| TARGETS.contains(&&file.target[..])) {
+        let found = file.counted();
+        file.complaints.extend(found.and_then(|found| table.complaint(&file.target, &found)));
+    }
+    Ok(())
+}
+
+impl Checked {
+    /// What the assembler counted for the entry.
+    fn counted(&self) -> Option<Resources> {
+        Some(Resources {
+            entry: self.entry.clone(),
+            registers: self.registers?,
+            shared_bytes: self.shared_bytes?,
+            ..Default::default()
+        })
+    }
 }
 
 /// Rows for the entries of a text, assembled for these targets, or its own where there are none.
@@ -130,9 +197,11 @@ fn check(
         Err(error) => return Ok(vec![row("", "", "-", vec![error.to_string()])]),
     };
     let has_header = text.lines().take(12).any(|line| line.starts_with("// params"));
-    let (contract, mut complaints) = match has_header.then(|| keep(text, name, &module)) {
+    let kept = has_header.then(|| keep(text, name, &module));
+    let most = kept.as_ref().and_then(|kept| kept.as_ref().ok()?.registers);
+    let (contract, mut complaints) = match kept {
         None => ("none", Vec::new()),
-        Some(Ok(())) => ("kept", Vec::new()),
+        Some(Ok(_)) => ("kept", Vec::new()),
         Some(Err(error)) => ("broken", vec![error.to_string()]),
     };
     for entry in module.entries() {
@@ -161,6 +230,10 @@ fn check(
             if !arguments.allow_stack {
                 all.extend(entry.overflows());
             }
+            if let Some(most) = most.filter(|most| entry.registers > *most) {
+                let Resources { entry, registers, .. } = &entry;
+                all.push(format!("{entry}: {registers} registers; its contract has {most}"));
+            }
             rows.push(Checked {
                 registers: Some(entry.registers),
                 shared_bytes: Some(entry.shared_bytes),
@@ -183,8 +256,10 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| fail(&"is no text"))
 }
 
-fn keep(text: &str, name: &str, module: &Module) -> PtxResult<()> {
-    Contract::parse(text, name)?.verify(module).map(drop)
+fn keep(text: &str, name: &str, module: &Module) -> PtxResult<Contract> {
+    let contract = Contract::parse(text, name)?;
+    contract.verify(module)?;
+    Ok(contract)
 }
 
 fn print(files: &[Checked], console: &Console) -> Result<(), Failure> {

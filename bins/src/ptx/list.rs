@@ -7,11 +7,13 @@ use clap::Args;
 use serde::Serialize;
 use vincie_ptx::catalogue::{Entry, kernels};
 use vincie_ptx::contract::{Contract, ContractParam};
+use vincie_ptx::resources::Table as Resources;
 
 /// List the kernels inside the program with what they take.
 ///
-/// Shapes, blocks and shared memory are those of the contract in a kernel's header, registers the
-/// most it allows itself; `vincie ptx check` asks the assembler for the real ones.
+/// Shapes, blocks and shared memory are those of the contract in a kernel's header. Registers are
+/// those of the committed table for the kernel's architecture, else the most that the contract allows;
+/// `vincie ptx check` asks the assembler.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie ptx list\n  vincie ptx list rms_norm --json")]
 pub(super) struct Arguments {
@@ -36,6 +38,7 @@ struct Listed {
     grid: Vec<String>,
     block: u32,
     shared_bytes: usize,
+    registers: Option<u32>,
     most_registers: Option<u32>,
 }
 
@@ -71,11 +74,21 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<(), Failur
             kernel.arch.to_owned(),
             kernel.block.to_string(),
             kernel.shared_bytes.to_string(),
-            kernel.most_registers.map_or("-".to_owned(), |most| format!("<= {most}")),
+            kernel.registers(),
             kernel.params.join(", "),
         ]);
     }
     console.line(table)
+}
+
+impl Listed {
+    fn registers(&self) -> String {
+        match (self.registers, self.most_registers) {
+            (Some(registers), _) => registers.to_string(),
+            (None, Some(most)) => format!("<= {most}"),
+            (None, None) => "-".to_owned(),
+        }
+    }
 }
 
 /// Names of all ops that have kernels.
@@ -97,6 +110,7 @@ fn listed(entry: &'static Entry) -> Result<Listed, Failure> {
         grid: contract.grid,
         block: contract.block,
         shared_bytes: contract.shared_bytes,
+        registers: Resources::committed().registers(&entry.name, &entry.arch),
         most_registers: contract.registers,
     })
 }

@@ -157,9 +157,24 @@ impl Device {
     /// A table of whole numbers.
     pub(crate) fn table(&mut self, values: &[u32]) -> u64 {
         let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.bytes(&bytes).0
+    }
+
+    /// Memory with these bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> DevicePtr {
         let allocation = self.machine.allocate(0, bytes.len(), "table").expect("memory");
-        self.machine.write(allocation, &bytes).expect("in bounds");
-        allocation.0
+        self.machine.write(allocation, bytes).expect("in bounds");
+        allocation
+    }
+
+    /// Memory for so many bytes, which holds nothing yet.
+    pub(crate) fn blank(&mut self, bytes: usize) -> DevicePtr {
+        self.machine.allocate(0, bytes, "result").expect("memory")
+    }
+
+    /// Bytes as the device has them.
+    pub(crate) fn read(&self, at: DevicePtr, bytes: usize) -> Vec<u8> {
+        self.machine.read(at, bytes).expect("in bounds")
     }
 
     /// The matrix as the device has it. Every element must have been written, and no gap.

@@ -2,4 +2,14 @@
 
 mod attention;
 mod device;
+mod elementwise;
+mod expect;
+mod families;
+mod flow;
 mod matmul;
+mod norm;
+mod normalise;
+mod random;
+mod rows;
+mod strided;
+mod update;

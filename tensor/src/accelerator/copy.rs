@@ -9,8 +9,11 @@ use vincie_gpu::{Launch, Pod};
 /// Ranks that the strided kernels come in.
 const RANKS: [usize; 5] = [1, 2, 3, 4, 6];
 
-/// Bytes of the largest unit.
-const WIDEST: usize = 16;
+/// Bytes of the units that several elements may be copied in, the largest first.
+const UNITS: [usize; 3] = [16, 8, 4];
+
+/// Bytes that wide casts want addresses to be multiples of.
+const ACCESS: u64 = 16;
 
 /// An axis with its size and a step in each of `N` tensors.
 type Axis<const N: usize> = (usize, [usize; N]);
@@ -57,24 +60,30 @@ pub(crate) fn copy(accelerator: &Accelerator, to: &Tensor, from: &Tensor) -> Res
     }
     let mut axes = axes([to, from]);
     let bytes = to.dtype().size();
-    let per_unit = WIDEST / bytes;
     let (inner, outer) = axes.split_last_mut().expect("at least one axis");
-    let is_wide = inner.1 == [1, 1]
-        && inner.0.is_multiple_of(per_unit)
-        && outer.iter().all(|(_, steps)| steps.iter().all(|step| step.is_multiple_of(per_unit)))
-        && [to, from].iter().try_fold(true, |is_aligned, tensor| -> Result<bool> {
-            Ok(is_aligned && tensor.device_address()?.is_multiple_of(WIDEST as u64))
-        })?;
-    if !is_wide {
-        return match bytes {
-            1 => strided::<u8>(accelerator, "b8", [to, from], &axes),
-            2 => strided::<bf16>(accelerator, "b16", [to, from], &axes),
-            _ => strided::<u32>(accelerator, "b32", [to, from], &axes),
-        };
+    let addresses = [to.device_address()?, from.device_address()?];
+    // The largest unit that divides the innermost run, every step and both addresses.
+    let fits = |unit: &usize| {
+        let per_unit = unit / bytes;
+        per_unit > 1
+            && inner.1 == [1, 1]
+            && inner.0.is_multiple_of(per_unit)
+            && outer.iter().all(|(_, steps)| steps.iter().all(|step| step.is_multiple_of(per_unit)))
+            && addresses.iter().all(|address| address.is_multiple_of(*unit as u64))
+    };
+    let unit = UNITS.into_iter().find(fits).unwrap_or(bytes);
+    let per_unit = unit / bytes;
+    if per_unit > 1 {
+        inner.0 /= per_unit;
+        outer.iter_mut().for_each(|(_, steps)| *steps = steps.map(|step| step / per_unit));
     }
-    inner.0 /= per_unit;
-    outer.iter_mut().for_each(|(_, steps)| *steps = steps.map(|step| step / per_unit));
-    strided::<u32>(accelerator, "b128", [to, from], &axes)
+    match unit {
+        1 => strided::<u8>(accelerator, "b8", [to, from], &axes),
+        2 => strided::<bf16>(accelerator, "b16", [to, from], &axes),
+        4 => strided::<u32>(accelerator, "b32", [to, from], &axes),
+        8 => strided::<u32>(accelerator, "b64", [to, from], &axes),
+        _ => strided::<u32>(accelerator, "b128", [to, from], &axes),
+    }
 }
 
 fn strided<T: Pod + vincie_gpu::Element>(
@@ -106,6 +115,13 @@ pub(crate) fn cast(accelerator: &Accelerator, x: &Tensor, dtype: DType) -> Resul
     };
     let out = accelerator.uninit(x.shape(), dtype)?;
     if out.count() == 0 {
+        return Ok(out);
+    }
+    let is_float = matches!((from, to), ("f32", "bf16") | ("bf16", "f32"));
+    if is_float && x.is_contiguous() && x.device_address()?.is_multiple_of(ACCESS) {
+        let kernel = accelerator.kernel(&format!("cast_wide_{from}_{to}"))?;
+        let launch = kernel.launch().tensor(&out)?.tensor(x)?.size(out.count());
+        launch.submit(accelerator.stream())?;
         return Ok(out);
     }
     let axes = axes([x]);

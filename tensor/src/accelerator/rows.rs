@@ -8,7 +8,7 @@ use vincie_gpu::Launch;
 const ACCESS: usize = 16;
 
 /// Rows whose sums one CTA forms.
-const SPLIT: usize = 256;
+const SPLIT: usize = 128;
 
 /// Rows of features, and how threads may take them.
 #[derive(Clone, Copy, Debug)]
