@@ -3,7 +3,7 @@
 use crate::device::{Arg, Device, Dtype, Rows, noise};
 use crate::elementwise::combine;
 use crate::expect::{Call, dense, dtype, in_all_orders, near, value};
-use vincie_ptx::catalogue::Entry;
+use vincie_ptx::catalogue::{Entry, find};
 
 /// Sizes of the axes that tests use, innermost last.
 const SIZES: [usize; 6] = [3, 2, 5, 4, 2, 11];
@@ -150,6 +150,19 @@ pub(crate) fn copy(entry: &Entry) {
     }
     let counters = copy_bytes(&mut Device::new(crate::device::ORDERS[0]), entry, &walk);
     dense(&entry.name, &counters, 2 * walk.count() * unit(entry), 0);
+}
+
+/// Patches of 2 x 2 of latents, the axes as the host joins them: runs of `channels` bf16 pairs stay.
+#[test]
+fn patches_are_copied_in_whole_runs() {
+    for (unit, channels, percent) in [("b128", 16, 0), ("b32", 33, 50)] {
+        let entry = find(&format!("copy_strided_{unit}_r4")).expect("a kernel");
+        let run = 2 * channels * 2 / self::unit(entry);
+        let walk = Walk { sizes: vec![8, 12, 2, run], steps: Vec::new() };
+        let walk = walk.in_order().ordered(&[0, 2, 1, 3]);
+        let counters = in_all_orders(unit, |device| copy_bytes(device, entry, &walk));
+        dense(unit, &counters, 2 * walk.count() * self::unit(entry), percent);
+    }
 }
 
 pub(crate) fn cast(entry: &Entry) {
