@@ -1,8 +1,13 @@
 //! Attention forward and backward.
 
+use crate::coverage;
 use crate::device::{Arg, Device, Dtype, ORDERS, Placed, Rows, noise};
 use std::ops::Range;
 use vincie_ptx::Counters;
+
+/// The folder of the kernels, and how many tests launch them.
+const OP: &str = "attention";
+const TESTS: usize = 4;
 
 /// Queries and the two ranges of keys that each of them sees.
 type Block = (Range<usize>, Range<usize>, Range<usize>);
@@ -357,6 +362,7 @@ fn bf16_forward_with_tiles_of_128_queries() {
             problem.check_forward(128);
         }
     }
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
@@ -367,6 +373,7 @@ fn bf16_backward_and_the_forward_pass_before_it() {
         problems[0].check_backward(first);
         problems[1].check_backward(second);
     }
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
@@ -376,6 +383,7 @@ fn f32_backward_and_the_forward_pass_before_it() {
             problem.check_backward(32);
         }
     }
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
@@ -402,4 +410,5 @@ fn memory_is_touched_as_little_as_can_be() {
             }
         }
     }
+    coverage::passed(OP, TESTS);
 }

@@ -1,5 +1,6 @@
 //! A device for tests: tensors with gaps and offsets, launches by name, every finding a failure.
 
+use crate::coverage;
 use half::bf16;
 use vincie_ptx::catalogue;
 use vincie_ptx::contract::Contract;
@@ -199,6 +200,7 @@ impl Device {
     /// Runs a kernel of the catalogue, whose contract gives block and shared memory.
     pub(crate) fn launch(&mut self, name: &str, grid: [u32; 3], args: &[Arg]) -> Counters {
         let entry = catalogue::find(name).unwrap_or_else(|| panic!("no kernel {name}"));
+        coverage::launched(entry);
         let module = Module::parse(entry.text(), name).expect("parses");
         let contract = Contract::parse(entry.text(), name).expect("has a contract");
         let kernel = contract.verify(&module).expect("keeps its contract");

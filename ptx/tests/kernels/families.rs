@@ -3,7 +3,7 @@
 use crate::{elementwise, flow, norm, normalise, random, rows, strided, update};
 use vincie_ptx::catalogue::{Entry, kernels};
 
-/// Ops whose tests stand in modules of their own.
+/// Ops whose tests stand in modules of their own, and note that every kernel was launched.
 const ELSEWHERE: [&str; 2] = ["attention", "matmul"];
 
 /// A test for each op, and the list of them.

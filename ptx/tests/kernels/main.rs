@@ -1,6 +1,7 @@
 //! Kernels of the catalogue on the machine, with all checks, against plain loops in f64.
 
 mod attention;
+mod coverage;
 mod device;
 mod elementwise;
 mod expect;
@@ -9,6 +10,7 @@ mod flow;
 mod matmul;
 mod norm;
 mod normalise;
+mod parts;
 mod random;
 mod rows;
 mod strided;

@@ -1,7 +1,12 @@
 //! Matrix products.
 
+use crate::coverage;
 use crate::device::{Arg, Device, Dtype, ORDERS, Rows, noise};
 use vincie_ptx::Counters;
+
+/// The folder of the kernels, and how many tests launch them, and of sums of parts.
+pub(crate) const OP: &str = "matmul";
+pub(crate) const TESTS: usize = 8;
 
 const LAYOUTS: [&str; 4] = ["nn", "nt", "tn", "tt"];
 const BIAS: u32 = 1;
@@ -154,18 +159,21 @@ fn check_all(dtype: Dtype, tile: &'static str, placement: Placement, shapes: &[[
 fn bf16_products_of_any_shape_and_place() {
     let shapes = [[1, 1, 1], [3, 65, 17], [66, 5, 33], [64, 64, 32], [70, 130, 95]];
     check_all(Dtype::Bf16, "any", Placement::Odd, &shapes);
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
 fn bf16_products_of_small_tiles() {
     let shapes = [[1, 1, 1], [65, 3, 63], [64, 64, 64], [40, 72, 200], [70, 130, 136]];
     check_all(Dtype::Bf16, "64x64", Placement::Aligned, &shapes);
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
 fn f32_products_of_any_shape_and_place() {
     let shapes = [[1, 1, 1], [3, 65, 17], [66, 5, 33], [64, 64, 16], [70, 130, 45]];
     check_all(Dtype::F32, "any", Placement::Odd, &shapes);
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
@@ -173,12 +181,14 @@ fn f32_products_of_both_tiles() {
     let shapes = [[1, 1, 1], [65, 3, 63], [64, 64, 64], [40, 72, 100], [70, 130, 36]];
     check_all(Dtype::F32, "64x64", Placement::Aligned, &shapes);
     check_all(Dtype::F32, "128x128", Placement::Aligned, &[[3, 5, 2], [130, 133, 35]]);
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
 fn bf16_products_of_large_tiles() {
     check_all(Dtype::Bf16, "128x128", Placement::Aligned, &[[1, 2, 5], [135, 130, 160]]);
     check_all(Dtype::Bf16, "128x256", Placement::Aligned, &[[7, 9, 2], [131, 262, 200]]);
+    coverage::passed(OP, TESTS);
 }
 
 #[test]
@@ -213,6 +223,7 @@ fn memory_is_touched_as_little_as_can_be() {
             assert!(20 * touched <= 21 * sectors, "{name}: {touched}, {sectors}");
         }
     }
+    coverage::passed(OP, TESTS);
 }
 
 /// A product whose k is cut into parts that are summed afterwards.
@@ -295,4 +306,5 @@ fn parts_of_k_add_up() {
             }
         }
     }
+    coverage::passed(OP, TESTS);
 }
