@@ -1,6 +1,7 @@
 //! The table of op cases on an emulated device, under all checks: results against the f64 reference,
 //! gradients against those of the CPU.
 
+use vincie_autograd::optimizer::{AdamW, AdamWConfig, Clip, Ema};
 use vincie_autograd::{Graph, Parameters, Var};
 use vincie_tensor::random::{Key, Stream};
 use vincie_tensor::reference::Array;
@@ -26,7 +27,11 @@ fn deviation(ours: &Array, reference: &Array) -> f64 {
         if a == b || error <= ABSOLUTE { 0.0 } else { error / largest }
     };
     // A NaN is never the smaller one.
-    ours.data.iter().zip(&reference.data).map(of).fold(0.0, |most, d| if d <= most { most } else { d })
+    ours.data
+        .iter()
+        .zip(&reference.data)
+        .map(of)
+        .fold(0.0, |most, d| if d <= most { most } else { d })
 }
 
 fn on(place: &Accelerator, tensors: &[Tensor]) -> Vec<Tensor> {
@@ -104,7 +109,8 @@ fn gradients_equal_those_of_the_cpu() {
     let mut wrong = Vec::new();
     let mut compared = 0;
     for case in cases() {
-        let expected = gradients(&case, &case.inputs).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        let expected =
+            gradients(&case, &case.inputs).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         let ours = match gradients(&case, &on(&place, &case.inputs)) {
             Ok(ours) => ours,
             Err(e) => {
@@ -133,4 +139,59 @@ fn gradients_equal_those_of_the_cpu() {
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(compared > 100, "only {compared} gradients");
+}
+
+/// Weights, averages and norms after three steps of AdamW on tensors of all sizes and types; the
+/// gradient of the last step is not finite where `is_broken`.
+fn optimized(place: Option<&Accelerator>, is_broken: bool) -> vincie_tensor::Result<Vec<f32>> {
+    let draw = |number: u64, dims: &[usize]| Key::new(9, Stream::Test, number).normal_tensor(dims);
+    let mut parameters = Parameters::new();
+    for (i, dims) in [&[1][..], &[7], &[64], &[3, 5], &[8, 32], &[40_001]].into_iter().enumerate() {
+        let value = draw(i as u64, dims)?;
+        parameters.insert(format!("f32.{i}"), value.clone());
+        parameters.insert(format!("bf16.{i}"), value.to_dtype(DType::BF16)?);
+    }
+    let mut optimizer = AdamW::new(&parameters, AdamWConfig::default())?;
+    let mut average = Ema::new(&parameters, 0.9)?;
+    parameters = parameters.to_place(place)?;
+    optimizer.place(place)?;
+    average.place(place)?;
+    let mut seen = Vec::new();
+    for step in 0..3 {
+        let gradient = |(id, value): (usize, &Tensor)| {
+            let mut gradient = draw(100 + 50 * step + id as u64, value.dims())?;
+            if is_broken && step == 2 && id == 3 {
+                gradient.as_mut_slice::<f32>().expect("it is ours")[0] = f32::INFINITY;
+            }
+            gradient.to_dtype(value.dtype())?.to_place(place).map(Some)
+        };
+        let values = parameters.iter().map(|(_, _, value)| value).enumerate();
+        let gradients = values.map(gradient).collect::<vincie_tensor::Result<Vec<_>>>()?;
+        let clip = Clip::new(&gradients, 10.0)?;
+        optimizer.step(&mut parameters, &gradients, 1e-2, &clip)?;
+        average.update(&parameters)?;
+        seen.push(clip.norm()? as f32);
+    }
+    for value in parameters.iter().map(|(_, _, value)| value).chain(average.values()) {
+        seen.extend(value.to_f32()?.to_vec::<f32>()?);
+    }
+    Ok(seen)
+}
+
+#[test]
+fn optimizer_steps_equal_those_of_the_host() {
+    let place = Accelerator::open("emulated:5".parse().expect("a device")).expect("it starts");
+    for is_broken in [false, true] {
+        let expected = optimized(None, is_broken).expect("it runs on the host");
+        let ours = optimized(Some(&place), is_broken).expect("it runs on the device");
+        assert_eq!(expected.len(), ours.len());
+        for (at, (a, b)) in expected.iter().zip(&ours).enumerate() {
+            // A bf16 weight may round the other way, which its average then shows, too.
+            let is_close = a == b || (a - b).abs() <= 1e-5 + 8e-3 * a.abs() && at >= 3;
+            assert!(is_close || (a - b).abs() <= 1e-6 * a.abs(), "{at}: host {a}, device {b}");
+        }
+        let apart = expected.iter().zip(&ours).filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
+        assert!(apart < expected.len() / 1000, "{apart} of {} apart", expected.len());
+        assert_eq!(expected[2].is_finite(), !is_broken);
+    }
 }

@@ -55,6 +55,7 @@ struct Widths {
 }
 
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
+    let place = arguments.device.place()?;
     let manifest = Manifest::read(&arguments.folder)?;
     if manifest.cases.is_empty() {
         let folder = arguments.folder.display();
@@ -68,8 +69,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     let titles = row(&widths, ["case", "kind", "tensors", "worst", "tolerance", "result"]);
     let mut titles = Some(titles).filter(|_| !arguments.json);
     let mut printed = Ok(());
-    let options =
-        verify::Options { only: arguments.case.clone(), place: arguments.device.place()? };
+    let options = verify::Options { only: arguments.case.clone(), place };
     let report = verify::run(&arguments.folder, &options, |case| {
         if !arguments.json && printed.is_ok() {
             let above = titles.take().map_or(Ok(()), |titles| console.line(titles));

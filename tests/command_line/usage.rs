@@ -1,6 +1,6 @@
 //! Flags, help, versions, closed output, `doctor`.
 
-use crate::program::Scratch;
+use crate::program::{Run, Scratch};
 use std::io::pipe;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -51,15 +51,16 @@ fn every_command_has_help_with_an_example() {
 
 #[test]
 fn a_device_that_cannot_be_served_is_one_line() {
-    for device in ["cuda", "cuda:7", "emulated:1"] {
-        let run = Scratch::new().run(["verify", ".", "--device", device]);
-        run.refused(
-            1,
-            &["cuda:", "--device cpu"].map(|word| match device {
-                "emulated:1" if word == "cuda:" => device,
-                _ => word,
-            }),
-        );
+    let wanted = [
+        ("cuda", ["device cuda:0: no GPU driver", "--device emulated"]),
+        ("cuda:7", ["device cuda:7: no GPU driver", "--device emulated"]),
+        ("emulated:99", ["device emulated:99", "numbered from 0"]),
+    ];
+    for (device, words) in wanted {
+        let scratch = Scratch::new();
+        let mut command = scratch.command(["verify", ".", "--device", device]);
+        let output = command.env("VINCIE_LIBCUDA", "no-such-library.so").output();
+        Run::of(output.expect("the program can be started")).refused(1, &words);
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod checkpoint;
 pub mod config;
 mod crc;
+#[cfg(test)]
+mod device_tests;
 pub mod directory;
 pub mod examples;
 pub mod metrics;

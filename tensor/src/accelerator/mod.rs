@@ -6,6 +6,7 @@ mod copy;
 mod elementwise;
 mod launch;
 mod rows;
+mod update;
 
 use crate::ops::{Key, Tables};
 use crate::storage::{DeviceMemory, Storage};
@@ -21,6 +22,7 @@ pub(crate) use copy::{axes, cast, copy, strides};
 pub(crate) use elementwise::elementwise;
 pub(crate) use launch::TensorArguments;
 pub(crate) use rows::Rows;
+pub use update::{AdamWConstants, AdamWState, clip_on, ema_on};
 
 /// Bytes that tensors of one allocation are aligned to.
 const ALIGNMENT: usize = 256;

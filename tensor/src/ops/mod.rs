@@ -13,7 +13,7 @@ mod mse;
 mod narrow;
 mod permute;
 mod qk_norm_rotary;
-mod reduce;
+pub(crate) mod reduce;
 mod reshape;
 mod rms_norm;
 mod swiglu;
@@ -296,7 +296,7 @@ fn place_of<'a>(inputs: &[&'a Tensor]) -> Result<Option<&'a Accelerator>> {
 }
 
 /// An input of a kernel on an accelerator: there, of that type, and contiguous.
-fn ready(place: &Accelerator, input: &Tensor, dtype: DType) -> Result<Tensor> {
+pub(crate) fn ready(place: &Accelerator, input: &Tensor, dtype: DType) -> Result<Tensor> {
     input.to_place(Some(place))?.to_dtype(dtype)?.contiguous()
 }
 

@@ -43,7 +43,7 @@ impl Shape {
     /// Rows of a tile of the CTA's own side, and of one that it visits.
     fn tile(&self, rows: usize) -> (usize, usize) {
         match self.dtype {
-            DType::BF16 if rows >= MANY && self.padded == 64 => (128, 64),
+            DType::BF16 if rows >= MANY => (128, 64),
             DType::BF16 => (64, 64),
             _ => (32, 32),
         }

@@ -19,6 +19,9 @@ const LEAST_PART: usize = 512;
 const TILES_BF16: [(usize, usize); 3] = [(128, 256), (128, 128), (64, 64)];
 const TILES_F32: [(usize, usize); 2] = [(128, 128), (64, 64)];
 
+/// The largest tile, and the shared memory that it takes.
+const LARGEST: ((usize, usize), usize) = ((128, 256), 144 << 10);
+
 /// An operand as kernels walk it.
 struct Operand {
     tensor: Tensor,
@@ -75,7 +78,10 @@ impl Plan {
         let ctas = |(rows, cols): (usize, usize)| batch * m.div_ceil(rows) * n.div_ceil(cols);
         let tiles: &[_] = if dtype == DType::BF16 { &TILES_BF16 } else { &TILES_F32 };
         let smallest = tiles[tiles.len() - 1];
-        let fills = |tile: &&(usize, usize)| ctas(**tile) >= processors;
+        let shared_bytes = place.device().limits().shared_bytes;
+        let fills = |tile: &&(usize, usize)| {
+            ctas(**tile) >= processors && (**tile != LARGEST.0 || shared_bytes >= LARGEST.1)
+        };
         let tile = *tiles.iter().find(fills).unwrap_or(&smallest);
         let name = if is_aligned { format!("{}x{}", tile.0, tile.1) } else { "any".to_owned() };
         let wanted = if batch == 1 { processors / ctas(tile).max(1) } else { 1 };

@@ -1,11 +1,9 @@
 //! In-place arithmetic that no tape records: accumulation, the optimizer's step, averages.
 
-mod gpu;
-
 use crate::kernels::{Simd, update};
 
+pub use crate::accelerator::{AdamWConstants, AdamWState, clip_on, ema_on};
 pub use crate::kernels::update::AdamW;
-pub use gpu::{AdamWConstants, AdamWState, clip_on, ema_on};
 
 impl AdamW {
     /// One step of a parameter `values` with its gradient and moments, all of one length.

@@ -1,9 +1,8 @@
 //! In-place updates of tensors on an accelerator. Every tensor that shares their memory sees them.
 
-use super::AdamW;
-use crate::accelerator::{Accelerator, TensorArguments};
-use crate::ops::ready;
+use super::{Accelerator, TensorArguments};
 use crate::ops::reduce::write_sum;
+use crate::ops::{AdamW, ready};
 use crate::{DType, Result, Tensor};
 
 /// Elements and bytes of one access.
