@@ -7,6 +7,7 @@ use crate::network::{NetworkConfig, TurnTokens};
 use crate::tasks::conversation::{conversation, network_config};
 use crate::tasks::{Batch, Example, Options, Slot};
 use proptest::prelude::*;
+use vincie_tensor::Accelerator;
 
 const SIZE: [usize; 2] = [4, 6];
 
@@ -129,5 +130,38 @@ fn turns_see_earlier_outputs_and_guidance_counts() {
         assert_ne!(base, run(2.0, "make it red", "brighter", 1), "guidance counts");
         assert_ne!(base, run(1.0, "make it red", "brighter", 2), "a second concept is seen");
         assert_ne!(base, run(1.0, "make it red", "brighter", 0), "a story starts from text alone");
+    }
+}
+
+#[test]
+fn an_emulated_device_makes_the_same_pictures() {
+    let vocabulary = Vocabulary::new(["make", "it", "red", "brighter"]);
+    let place = Accelerator::open("emulated:6".parse().unwrap()).unwrap();
+    for attention in [AttentionKind::BlockCausal, AttentionKind::Full] {
+        let config = network_config(attention, TurnTokens::Sequence, true);
+        let (network, parameters) = Network::new(config, &vocabulary, 3).unwrap();
+        let run = |parameters: &Parameters| -> Vec<f32> {
+            let config = SamplingConfig {
+                steps: 2,
+                shift: 1.0,
+                guidance: Guidance { scale: 1.5, ..Guidance::default() },
+                seed: 7,
+                chain: Chain { current: false, next: true },
+            };
+            let mut editor =
+                Editor::new(&network, parameters, &vocabulary, Codec::Pixels, SIZE, config)
+                    .unwrap();
+            editor.show(Key::new(1, Stream::Test, 0).normal_tensor(LATENT).unwrap()).unwrap();
+            editor.turn("make it red", |_, _| ()).unwrap().image.to_vec::<f32>().unwrap()
+        };
+        let expected = run(&parameters);
+        let ours = run(&parameters.to_place(Some(&place)).unwrap());
+        assert_eq!(ours.len(), expected.len());
+        for (i, (a, b)) in ours.iter().zip(&expected).enumerate() {
+            assert!(
+                (a - b).abs() <= 1e-4 * b.abs().max(1.0),
+                "{attention:?} at {i}: {a}, host {b}"
+            );
+        }
     }
 }
