@@ -61,6 +61,19 @@ fn a_race_is_told_in_one_line_and_checks_can_be_left_out() {
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).expect("the README can be read");
+    let shown = readme.split("\n$ vincie ptx run ").nth(1).expect("the README runs a kernel");
+    let (line, rest) = shown.split_once('\n').expect("a command and what it prints");
+    let (expected, _) = rest.split_once("```").expect("the block ends");
+    let (file, options) = line.split_once(' ').expect("a file and options");
+    let file = corpus().join("../..").join(file).to_string_lossy().into_owned();
+    let run = Scratch::new().run(["ptx", "run", &file].into_iter().chain(options.split(' ')));
+    assert!(expected.lines().count() >= 2 && run.out.starts_with(expected), "{}", run.out);
+}
+
+#[test]
 fn what_cannot_be_run_is_wrong_usage_in_one_line() {
     let scratch = Scratch::new();
     let launch = "ptx = \"a.ptx\"\nentry = \"k\"\ngrid = [1, 1, 1]\nblock = [32, 1, 1]\n";
