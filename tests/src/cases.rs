@@ -188,6 +188,11 @@ fn products(rows: &mut Rows) {
         Matmul { transpose_a: true, transpose_b: true, has_bias: false },
         inputs,
     );
+    // Long sums with a small result, which a device cuts into parts, the last one shorter.
+    let inputs = vec![rows.normal([3, 1500]), rows.normal([8, 1500]), rows.normal([8])];
+    rows.add("long sums with bias", Matmul::linear(true), inputs);
+    let inputs = vec![rows.normal([1500, 5]), rows.normal([1500, 7])];
+    rows.add("long sums by columns", Matmul { transpose_a: true, ..Matmul::default() }, inputs);
     let a = rows.normal([9, 6]).narrow(1, 1, 4).expect("in range");
     let inputs =
         vec![a, rows.normal([4, 3]).transpose().expect("two axes").contiguous().expect("fits")];

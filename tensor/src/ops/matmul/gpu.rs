@@ -2,7 +2,6 @@
 
 use super::{Matmul, Sizes};
 use crate::accelerator::{Accelerator, TensorArguments};
-use crate::ops::reduce::sum_columns;
 use crate::ops::{Binary, Operation, result_dtype};
 use crate::{DType, Result, Tensor};
 
@@ -11,6 +10,9 @@ const COPY: usize = 16;
 
 /// The kernel adds the bias.
 const BIAS: u32 = 1;
+
+/// Most rows of a result that is added up from parts.
+const MOST_ROWS: usize = 65_535;
 
 /// Least part of a long sum that a CTA of its own takes.
 const LEAST_PART: usize = 512;
@@ -84,7 +86,8 @@ impl Plan {
         };
         let tile = *tiles.iter().find(fills).unwrap_or(&smallest);
         let name = if is_aligned { format!("{}x{}", tile.0, tile.1) } else { "any".to_owned() };
-        let wanted = if batch == 1 { processors / ctas(tile).max(1) } else { 1 };
+        let is_cut = batch == 1 && m <= MOST_ROWS;
+        let wanted = if is_cut { processors / ctas(tile).max(1) } else { 1 };
         let parts = wanted.min(k / LEAST_PART).max(1);
         let part = k.div_ceil(parts).next_multiple_of(64);
         Self { tile: name, part: part.min(k), parts: k.div_ceil(part.min(k)) }
@@ -113,16 +116,22 @@ pub(super) fn forward(op: &Matmul, place: &Accelerator, inputs: &[&Tensor]) -> R
     let unit = COPY / dtype.size();
     let is_aligned = a.is_aligned()? && b.is_aligned()? && n.is_multiple_of(unit);
     let plan = Plan::new(place, dtype, &sizes, is_aligned);
-    if plan.parts == 1 || bias.is_some() {
-        let whole = Plan { part: k, parts: 1, ..plan };
-        let c = place.uninit([batch, m, n], dtype)?;
-        launch(place, [&a, &b], bias.as_ref(), &c, &sizes, &whole)?;
-        return Ok(vec![c.reshape(shape)?]);
+    let c = place.uninit(shape, dtype)?;
+    if plan.parts == 1 {
+        launch(place, [&a, &b], bias.as_ref(), &c, &sizes, &plan)?;
+        return Ok(vec![c]);
     }
-    let sums = place.uninit([plan.parts, m, n], DType::F32)?;
-    launch(place, [&a, &b], None, &sums, &sizes, &plan)?;
-    let sum = sum_columns(place, &sums, [1, plan.parts, m * n], 1.0)?;
-    Ok(vec![sum.to_dtype(dtype)?.reshape(shape)?])
+    let parts = place.uninit([plan.parts, m, n], DType::F32)?;
+    launch(place, [&a, &b], None, &parts, &sizes, &plan)?;
+    let kernel = place.kernel(&format!("matmul_reduce_{dtype}_{dtype}"))?;
+    let launch = kernel.launch().tensor(&parts)?.optional(bias.as_ref())?.tensor(&c)?;
+    let launch = launch.size(plan.parts).size(m).size(n).size(n);
+    launch.scalar(epilogue(bias.as_ref())).submit(place.stream())?;
+    Ok(vec![c])
+}
+
+fn epilogue(bias: Option<&Tensor>) -> u32 {
+    if bias.is_some() { BIAS } else { 0 }
 }
 
 /// Starts the kernel. The entries of `c` are matrices of a batch, or parts of the sums of one.
@@ -152,7 +161,7 @@ fn launch(
     let launch = kernel.launch().tensor(&a.tensor)?.tensor(&b.tensor)?.optional(bias)?.tensor(c)?;
     let launch = launch.size(m).size(n).size(plan.part).size(last);
     let launch = launch.size(a.lead).size(b.lead).size(n);
-    let launch = launch.scalar(if bias.is_some() { BIAS } else { 0 });
+    let launch = launch.scalar(epilogue(bias));
     let launch = launch.scalar(step_a as u64).scalar(step_b as u64).scalar((m * n) as u64);
     Ok(launch.dim("batch", batch.max(plan.parts)).submit(place.stream())?)
 }
