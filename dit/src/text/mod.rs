@@ -1,5 +1,10 @@
-//! Instructions to tokens.
+//! Instructions to features: the seam that makes the small models and the released ones one code.
+//!
+//! A [`TextEncoder`] answers prompts with features, each prompt on its own. [`Words`] reads them from
+//! the table that a small model trained.
 
+mod encoder;
 mod words;
 
-pub use words::{Special, Vocabulary};
+pub use encoder::{Fingerprint, Progress, TextEncoder};
+pub use words::{Special, Vocabulary, Words};

@@ -1,7 +1,10 @@
 //! The `words` text encoder: a vocabulary of whole words whose embeddings train with the model.
 
+use super::{Fingerprint, Progress, TextEncoder};
 use crate::{Error, Result};
 use std::collections::HashMap;
+use vincie_tensor::ops::{Gather, Op};
+use vincie_tensor::{DType, Tensor};
 
 /// Most words a vocabulary may hold.
 const MAX_WORDS: usize = 1 << 16;
@@ -92,6 +95,60 @@ impl Vocabulary {
     }
 }
 
+/// A vocabulary with the table that a model trained for it. In training the model looks tokens up
+/// itself, so that the table learns; this is the same look-up behind the seam.
+#[derive(Clone, Debug)]
+pub struct Words {
+    vocabulary: Vocabulary,
+    table: Tensor,
+    fingerprint: Fingerprint,
+}
+
+impl Words {
+    /// Features of token `i` are row `i` of `table` `[rows, dim]`, which has at least one row a token.
+    pub fn new(vocabulary: Vocabulary, table: &Tensor) -> Result<Self> {
+        if table.shape().rank() != 2 || table.shape()[0] < vocabulary.len() {
+            return Err(Error::invalid(format!(
+                "words: table is {}; expected at least {} rows of features",
+                table.shape(),
+                vocabulary.len()
+            )));
+        }
+        let table = table.to_host()?.to_dtype(DType::F32)?.contiguous()?;
+        let numbers = table.to_slice::<f32>()?;
+        let parts = [vocabulary.to_text().into_bytes(), bytemuck::cast_slice(&numbers).to_vec()];
+        let fingerprint = Fingerprint::of(parts.iter().map(Vec::as_slice));
+        drop(numbers);
+        Ok(Self { vocabulary, table, fingerprint })
+    }
+}
+
+impl TextEncoder for Words {
+    fn dim(&self) -> usize {
+        self.table.shape().last_dim()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    fn tokens(&self, prompt: &str) -> Result<Vec<u32>> {
+        Ok(self.vocabulary.tokens(prompt))
+    }
+
+    fn encode(&self, prompts: &[&str], progress: Progress<'_>) -> Result<Vec<Tensor>> {
+        let mut features = Vec::with_capacity(prompts.len());
+        for prompt in prompts {
+            let tokens = self.vocabulary.tokens(prompt).into_iter().map(|token| token as i32);
+            let tokens: Vec<i32> = tokens.collect();
+            let rows = Tensor::from_slice(&tokens, [tokens.len()])?;
+            features.extend(Op::from(Gather).forward(&[&self.table, &rows])?);
+            progress(features.len(), prompts.len());
+        }
+        Ok(features)
+    }
+}
+
 /// Words of a text: runs of letters, digits, apostrophes and inner hyphens, in lower case.
 fn split(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '\'')
@@ -113,6 +170,24 @@ mod tests {
         assert_eq!(tokens[3], Special::Unknown as u32);
         assert_eq!(Vocabulary::parse(&v.to_text()).unwrap(), v);
         assert_eq!(v.tokens(&"red ".repeat(500)).len(), MAX_TOKENS);
+    }
+
+    #[test]
+    fn features_are_rows_of_the_table() {
+        let vocabulary = Vocabulary::new(["red", "blue"]);
+        let numbers: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        let table = Tensor::from_slice(&numbers, [6, 2]).unwrap();
+        let words = Words::new(vocabulary.clone(), &table).unwrap();
+        let mut seen = Vec::new();
+        let mut progress = |done, all| seen.push((done, all));
+        let features = words.encode(&["red blue", "", "green"], &mut progress).unwrap();
+        assert_eq!(seen, [(1, 3), (2, 3), (3, 3)]);
+        assert_eq!(features[0].to_vec::<f32>().unwrap(), [10.0, 11.0, 8.0, 9.0]);
+        assert_eq!(*features[1].dims(), [0, 2]);
+        assert_eq!(features[2].to_vec::<f32>().unwrap(), [0.0, 1.0]);
+        let other = Words::new(Vocabulary::new(["red", "green"]), &table).unwrap();
+        assert_ne!(words.fingerprint(), other.fingerprint());
+        assert!(Words::new(vocabulary, &table.narrow(0, 0, 5).unwrap()).is_err());
     }
 
     #[test]
