@@ -15,6 +15,7 @@ mod mjpeg;
 mod mov;
 mod names;
 mod orientation;
+mod prepare;
 mod publish;
 mod resize;
 mod sniff;
@@ -27,6 +28,9 @@ mod tests;
 
 pub use ffmpeg::ffmpeg_version;
 pub use hash::{sha256_file, sha256_hex};
+pub use prepare::{
+    Aspect, FloatImage, Preparation, Sizes, area_resize, divisible_crop, normalise, same_size,
+};
 pub use resize::{Filter, centre_crop, fit, fit_mask, resize, resize_mask};
 pub use still::{
     decode_image, decode_mask, encode_jpeg, encode_mask_png, encode_png, read_image, read_mask,

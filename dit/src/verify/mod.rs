@@ -7,6 +7,7 @@ mod case;
 mod compare;
 mod components;
 mod dit;
+mod image;
 mod manifest;
 mod rope;
 mod sampler;
@@ -78,6 +79,7 @@ fn check(folder: &Path, case: &Case, options: &Options) -> CaseReport {
         "time_embedding" => components::time_embedding(&mut checker),
         "patch" => components::patch(&mut checker),
         "swiglu" => components::swiglu(&mut checker),
+        "image" => image::check(&mut checker),
         "sampler" => sampler::check(&mut checker),
         _ => return checker.unsupported(),
     };

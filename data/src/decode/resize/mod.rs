@@ -8,7 +8,7 @@ mod taps;
 pub use taps::Filter;
 
 use crate::{Image, Mask};
-use taps::Taps;
+use taps::{Taps, multiply_add};
 
 /// Fraction bits of bicubic weights; with 8-bit samples and overshoot they still fit in 32 bits.
 const WEIGHT_BITS: u32 = 22;
@@ -85,6 +85,43 @@ pub fn centre_crop(image: &Image, width: usize, height: usize) -> Image {
     let rows = image.rgb.chunks_exact(3 * image.width).skip(top).take(height);
     let rgb = rows.flat_map(|row| &row[3 * left..3 * (left + width)]).copied().collect();
     Image::new(width, height, rgb)
+}
+
+/// Interleaved RGB numbers at `width` x `height`, with the weights of [`Filter::Bicubic`] and without
+/// clamping. The horizontal pass comes first; sums are `f32`, taps in order.
+pub(super) fn resize_planes(
+    source: &[f32],
+    source_width: usize,
+    source_height: usize,
+    width: usize,
+    height: usize,
+) -> Vec<f32> {
+    assert_sides(source_width, source_height, width, height);
+    let (columns, rows) = (Taps::single(source_width, width), Taps::single(source_height, height));
+    let add = |sums: &mut [f32], values: &[f32], weight: f32| {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum = multiply_add(weight, value, *sum);
+        }
+    };
+    let row_length = 3 * width;
+    let mut narrowed = vec![0.0; row_length * source_height];
+    for (out, row) in
+        narrowed.chunks_exact_mut(row_length).zip(source.chunks_exact(3 * source_width))
+    {
+        for (sums, (first, weights)) in out.chunks_exact_mut(3).zip(columns.iter()) {
+            for (pixel, &weight) in row[3 * first..].chunks_exact(3).zip(weights) {
+                add(sums, pixel, weight);
+            }
+        }
+    }
+    let mut out = vec![0.0; row_length * height];
+    for (sums, (first, weights)) in out.chunks_exact_mut(row_length).zip(rows.iter()) {
+        let samples = narrowed[first * row_length..].chunks_exact(row_length);
+        for (row, &weight) in samples.zip(weights) {
+            add(sums, row, weight);
+        }
+    }
+    out
 }
 
 fn assert_sides(from_width: usize, from_height: usize, width: usize, height: usize) {

@@ -71,6 +71,41 @@ impl Taps<f64> {
     }
 }
 
+impl Taps<f32> {
+    /// Taps of [`Filter::Bicubic`] over whole axes in single precision, with the roundings of
+    /// `torch.nn.functional.interpolate(mode="bicubic", antialias=True)`: centre, argument, weight and
+    /// sum are each `f32`, and products are added without being rounded before.
+    pub(super) fn single(source: usize, outputs: usize) -> Self {
+        let scale = source as f32 / outputs as f32;
+        let reach = 2.0 * scale.max(1.0);
+        let inverse = if scale >= 1.0 { 1.0 / scale } else { 1.0 };
+        let stride = 2 * reach.ceil() as usize + 2;
+        let mut taps = Self {
+            first: Vec::with_capacity(outputs),
+            weights: vec![0.0; stride * outputs],
+            count: Vec::with_capacity(outputs),
+            stride,
+        };
+        for (output, weights) in taps.weights.chunks_exact_mut(stride).enumerate() {
+            let centre = (f64::from(scale) * (output as f64 + 0.5)) as f32;
+            let end = f64::from(centre + reach) + 0.5;
+            let low = f64::from(centre - reach) + 0.5;
+            let first = (low.max(0.0) as usize).min(source - 1);
+            let end = (end.max(0.0) as usize).clamp(first + 1, source).min(first + stride);
+            let mut sum = 0.0_f32;
+            for (sample, weight) in (first..end).zip(weights.iter_mut()) {
+                let distance = f64::from(sample as f32 - centre) + 0.5;
+                *weight = cubic_single((distance * f64::from(inverse)) as f32);
+                sum += *weight;
+            }
+            weights[..end - first].iter_mut().for_each(|weight| *weight /= sum);
+            taps.first.push(first);
+            taps.count.push(end - first);
+        }
+        taps
+    }
+}
+
 impl<W> Taps<W> {
     /// Number of outputs.
     pub(super) fn outputs(&self) -> usize {
@@ -98,6 +133,24 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
+/// `a b + c`, rounded once to `f64` and once to `f32`.
+pub(super) fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    (f64::from(a) * f64::from(b) + f64::from(c)) as f32
+}
+
+/// [`cubic`] in single precision.
+fn cubic_single(x: f32) -> f32 {
+    const A: f32 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        multiply_add(multiply_add(A + 2.0, x, -(A + 3.0)) * x, x, 1.0)
+    } else if x < 2.0 {
+        multiply_add(multiply_add(x - 5.0, x, 8.0), x, -4.0) * A
+    } else {
+        0.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +171,24 @@ mod tests {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn single_precision_has_the_same_taps_but_for_rounding() {
+        for (source, outputs) in [(72, 55), (30, 55), (7, 7), (1, 5), (9, 1)] {
+            let wide = Taps::new(source, 0.0, source as f64, outputs, Filter::Bicubic);
+            let single = Taps::single(source, outputs);
+            // Rounding may take in a tap at the very end of the kernel, whose weight is about 0.
+            for ((first, weights), (first_single, single)) in wide.iter().zip(single.iter()) {
+                let mut difference = vec![0.0; source];
+                weights.iter().enumerate().for_each(|(i, w)| difference[first + i] += w);
+                for (i, &weight) in single.iter().enumerate() {
+                    difference[first_single + i] -= f64::from(weight);
+                }
+                let worst = difference.iter().fold(0.0, |worst: f64, d| worst.max(d.abs()));
+                assert!(worst < 5e-6, "{source} to {outputs}: {worst}");
             }
         }
     }
