@@ -27,4 +27,28 @@ impl Mapping {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// Gives the memory of a stretch back to the system, whole pages only. The bytes stay readable:
+    /// they come from the file again when they are next asked for. What a program streams through
+    /// once stays small in memory this way.
+    pub fn release(&self, start: usize, length: usize) {
+        #[cfg(unix)]
+        {
+            let page = 1usize << 16;
+            let end = start.saturating_add(length).min(self.bytes.len()) / page * page;
+            let start = start.next_multiple_of(page);
+            if start < end {
+                // SAFETY: the mapping is read-only, so no page has changes that could be lost, and
+                // a page that is read later is fetched from the file with the same values. A system
+                // that refuses keeps the pages, which costs memory only.
+                let _ = unsafe {
+                    self.bytes.unchecked_advise_range(
+                        memmap2::UncheckedAdvice::DontNeed,
+                        start,
+                        end - start,
+                    )
+                };
+            }
+        }
+    }
 }

@@ -66,29 +66,31 @@ impl Key {
 
     /// A tensor of standard normal values: element `i` comes from word `i % 4` of draw `i / 4`.
     pub fn normal_tensor(&self, shape: impl Into<Shape>) -> Result<Tensor> {
-        Tensor::build(shape, |all: &mut [f32]| self.fill_normal(all))
+        Tensor::build(shape, |all: &mut [f32]| self.fill_normal(0, all))
     }
 
-    fn fill_normal(&self, all: &mut [f32]) {
+    /// Standard normal values from draw `first` on, four a draw: the elements of
+    /// [`Self::normal_tensor`] from `4 first` on.
+    pub fn fill_normal(&self, first: u64, all: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the features the function is compiled for were just detected.
-            return unsafe { self.fill_normal_fma(all) };
+            return unsafe { self.fill_normal_fma(first, all) };
         }
-        self.fill_normal_with(all);
+        self.fill_normal_with(first, all);
     }
 
     /// The same arithmetic compiled with hardware fused multiply-add; the bits are the same.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    fn fill_normal_fma(&self, all: &mut [f32]) {
-        self.fill_normal_with(all);
+    fn fill_normal_fma(&self, first: u64, all: &mut [f32]) {
+        self.fill_normal_with(first, all);
     }
 
     #[inline(always)]
-    fn fill_normal_with(&self, all: &mut [f32]) {
-        for (draw, chunk) in all.chunks_mut(4).enumerate() {
-            for (value, word) in chunk.iter_mut().zip(self.words(draw as u64)) {
+    fn fill_normal_with(&self, first: u64, all: &mut [f32]) {
+        for (draw, chunk) in (first..).zip(all.chunks_mut(4)) {
+            for (value, word) in chunk.iter_mut().zip(self.words(draw)) {
                 *value = normal(word);
             }
         }
@@ -237,7 +239,7 @@ mod tests {
     fn hardware_and_portable_bits_agree() {
         let key = Key::new(3, Stream::Test, 9);
         let mut portable = vec![0.0; 1001];
-        key.fill_normal_with(&mut portable);
+        key.fill_normal_with(0, &mut portable);
         assert_eq!(key.normal_tensor([1001]).unwrap().to_vec::<f32>().unwrap(), portable);
     }
 }

@@ -88,7 +88,21 @@ impl Tensor {
         dtype: DType,
     ) -> Result<Self> {
         let shape = shape.into();
-        let bytes = shape.iter().try_fold(dtype.size(), |bytes, &dim| bytes.checked_mul(dim));
+        Self::from_mapping_strided(mapping, start, shape, shape.row_major_strides(), dtype)
+    }
+
+    /// [`Self::from_mapping`] with elements that lie `strides` apart, counted in elements. Elements
+    /// may share their place.
+    pub fn from_mapping_strided(
+        mapping: &Arc<Mapping>,
+        start: usize,
+        shape: impl Into<Shape>,
+        strides: Strides,
+        dtype: DType,
+    ) -> Result<Self> {
+        let shape = shape.into();
+        assert_eq!(shape.rank(), strides.len(), "one stride an axis");
+        let bytes = span(shape, strides).and_then(|span| span.checked_mul(dtype.size()));
         let end = bytes.and_then(|bytes| start.checked_add(bytes));
         let (Some(bytes), Some(range)) =
             (bytes, end.and_then(|end| mapping.bytes().get(start..end)))
@@ -99,20 +113,15 @@ impl Tensor {
             );
             return Err(Error::shape("from_mapping", what));
         };
-        if range.as_ptr().align_offset(dtype.size()) == 0 {
-            let storage = Arc::new(Storage::Mapped { mapping: mapping.clone(), start, bytes });
-            return Ok(Self {
-                storage,
-                shape,
-                strides: shape.row_major_strides(),
-                offset: 0,
-                dtype,
-            });
-        }
-        let mut tensor = Self::uninit(shape, dtype)?;
-        let to = Arc::get_mut(&mut tensor.storage).and_then(|storage| storage.as_mut_slice::<u8>());
-        to.expect("a fresh tensor has one owner")[..bytes].copy_from_slice(range);
-        Ok(tensor)
+        let storage = if range.as_ptr().align_offset(dtype.size()) == 0 {
+            Storage::Mapped { mapping: mapping.clone(), start, bytes }
+        } else {
+            let mut copy = Storage::new(bytes)?;
+            let to = copy.as_mut_slice::<u8>().expect("a fresh block is the host's");
+            to[..bytes].copy_from_slice(range);
+            copy
+        };
+        Ok(Self { storage: Arc::new(storage), shape, strides, offset: 0, dtype })
     }
 
     fn fill<T: Element>(&mut self, value: T) {
@@ -425,6 +434,17 @@ impl Tensor {
         view.strides = Strides::new(&steps[..shape.rank()]);
         Ok(view)
     }
+}
+
+/// Elements from the first to the last one of a layout, both counted; `None` where that is more than
+/// can be counted, or more elements are than can be.
+fn span(shape: Shape, strides: Strides) -> Option<usize> {
+    shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim.max(1)))?;
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    let steps = shape.iter().zip(strides.iter());
+    steps.fold(Some(1usize), |span, (&dim, &step)| span?.checked_add((dim - 1).checked_mul(step)?))
 }
 
 impl fmt::Debug for Tensor {

@@ -80,7 +80,7 @@ impl TensorFile {
             kind: "tensors",
             count: names.len(),
             values: names.iter().map(size).sum(),
-            metadata: checkpoint.metadata().into_iter().collect(),
+            metadata: checkpoint.metadata().clone(),
             tensors,
         })
     }

@@ -100,9 +100,27 @@ impl<'c> Checker<'c> {
         })
     }
 
+    /// Roles in which the case has files.
+    pub(super) fn roles(&self) -> impl Iterator<Item = String> {
+        self.case.files.keys().cloned()
+    }
+
     /// Says which tensors must all have been compared in the end.
     pub(super) fn expect(&mut self, names: impl IntoIterator<Item = String>) {
         self.expected.extend(names);
+    }
+
+    /// `Err` when an expected tensor has not been compared by now; for cases that expect the same names
+    /// several times.
+    pub(super) fn expect_done(&self, part: &str) -> Result<()> {
+        let names: Vec<&str> = self.expected.iter().map(String::as_str).collect();
+        match names.is_empty() {
+            true => Ok(()),
+            false => {
+                let what = format!("{}: {part} lacks {}", self.case.name, names.join(", "));
+                Err(Error::invalid(what))
+            }
+        }
     }
 
     /// Whether the case asks for this tensor.
@@ -165,7 +183,8 @@ impl<'c> Checker<'c> {
 
 /// The numbers of a golden tensor of any type.
 pub(super) fn numbers(golden: &Checkpoint, name: &str) -> Result<Vec<f64>> {
-    if golden.dtype(name).is_some_and(|dtype| dtype.starts_with('I') || dtype.starts_with('U')) {
+    let is_whole = |dtype: String| dtype.starts_with(['I', 'U']) || dtype == "BOOL";
+    if golden.dtype(name).is_some_and(is_whole) {
         return Ok(golden.integers(name)?.into_iter().map(|v| v as f64).collect());
     }
     Ok(golden.tensor(name)?.to_f32()?.to_vec::<f32>()?.into_iter().map(f64::from).collect())

@@ -63,6 +63,9 @@ pub(super) fn check(checker: &mut Checker<'_>) -> Result<()> {
     let shapes = text.iter().zip(&samples).map(shape).collect();
     let case = Case { config, samples, shapes, io, place: checker.place().cloned() };
     let weights = checker.need("weights")?;
+    if let Some(other) = checker.open("weights_pth")? {
+        check_same(&weights, &other)?;
+    }
     check_intermediate(checker, &case, &weights)?;
     for variant in ROUNDED {
         let name = format!("expect.out{}", variant.suffix);
@@ -83,6 +86,23 @@ fn load(case: &Case, weights: &Checkpoint, dtype: DType) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     assign(weights, &expected_parameters(&case.config), Some(dtype), &mut parameters)?;
     Ok(parameters.to_place(case.place.as_ref())?)
+}
+
+/// `Err` when two files do not hold the same tensors, bit for bit.
+fn check_same(weights: &Checkpoint, other: &Checkpoint) -> Result<()> {
+    let names = weights.names();
+    for name in &names {
+        if other.shape(name) != weights.shape(name)
+            || other.gathered(name)? != weights.gathered(name)?
+        {
+            let what = format!("{name} is not as in {}", weights.path().display());
+            return Err(Error::format(other.path(), what));
+        }
+    }
+    match other.names().len() == names.len() {
+        true => Ok(()),
+        false => Err(Error::format(other.path(), "holds other tensors than the case's weights")),
+    }
 }
 
 /// The f32 result and every intermediate value that the case names.

@@ -9,6 +9,7 @@ mod components;
 mod dit;
 mod image;
 mod manifest;
+mod pth;
 mod rope;
 mod sampler;
 
@@ -81,6 +82,7 @@ fn check(folder: &Path, case: &Case, options: &Options) -> CaseReport {
         "swiglu" => components::swiglu(&mut checker),
         "image" => image::check(&mut checker),
         "sampler" => sampler::check(&mut checker),
+        "pth" => pth::check(&mut checker),
         _ => return checker.unsupported(),
     };
     checker.finish(outcome)

@@ -1,9 +1,23 @@
-//! Weights on disk.
+//! Weights on disk: safetensors and PyTorch files, alone or in shards, mapped and read lazily.
 
 mod assign;
+mod checkpoint;
+mod convert;
+mod entry;
+mod fit;
+mod index;
+pub mod names;
+mod pickle;
 mod safetensors;
 #[cfg(test)]
 mod tests;
+mod torch;
+pub mod write;
+mod zip;
 
-pub use assign::{Mismatch, Mismatches, assign};
-pub use safetensors::{Checkpoint, save};
+pub use ::safetensors::Dtype;
+pub use assign::{Mismatch, Mismatches, Taken, assign, assign_lazily, converted};
+pub use checkpoint::{Checkpoint, Form};
+pub use convert::{Conversion, Output};
+pub use fit::Fit;
+pub use safetensors::save;

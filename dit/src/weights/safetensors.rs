@@ -1,144 +1,47 @@
-//! Reading and writing safetensors files. The file is mapped; tensors are views of the mapping.
+//! Reading and writing safetensors files.
 
+use super::Checkpoint;
+use super::checkpoint::Form;
+use super::entry::Entry;
 use crate::{Error, Result};
-use half::f16;
-use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors, View};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use vincie_tensor::{DType, MAX_RANK, Mapping, Tensor};
+use vincie_tensor::{DType, Mapping, Tensor};
 
-/// An open safetensors file.
-#[derive(Debug)]
-pub struct Checkpoint {
-    path: PathBuf,
-    mapping: Arc<Mapping>,
-    metadata: Metadata,
-    /// Where the tensors' bytes begin.
-    start: usize,
-}
-
-impl Checkpoint {
-    /// Maps the file and checks its header: offsets within the file, without gaps or overlaps, and
-    /// sizes that match shapes. Nothing is read beyond the header.
-    pub fn open(path: &Path) -> Result<Self> {
-        let mapping = Arc::new(Mapping::open(path).map_err(|source| Error::io(path, source))?);
-        let (header, metadata) = SafeTensors::read_metadata(mapping.bytes())
-            .map_err(|e| Error::format(path, format!("not a valid safetensors file: {e}")))?;
-        let start = header + 8;
-        let end = metadata.tensors().values().map(|info| info.data_offsets.1).max().unwrap_or(0);
-        if mapping.bytes().len() != start + end {
-            let what = format!(
-                "{} bytes long; its header describes {}",
-                mapping.bytes().len(),
-                start + end
-            );
-            return Err(Error::format(path, what));
-        }
-        Ok(Self { path: path.to_owned(), mapping, metadata, start })
+/// Maps the file and checks its header: offsets within the file, without gaps or overlaps, and
+/// sizes that match shapes.
+pub(super) fn open(path: &Path) -> Result<Checkpoint> {
+    let mapping = Arc::new(Mapping::open(path).map_err(|source| Error::io(path, source))?);
+    let (header, metadata) = SafeTensors::read_metadata(mapping.bytes())
+        .map_err(|e| Error::format(path, format!("not a valid safetensors file: {e}")))?;
+    let start = header + 8;
+    let end = metadata.tensors().values().map(|info| info.data_offsets.1).max().unwrap_or(0);
+    if mapping.bytes().len() != start + end {
+        let what =
+            format!("{} bytes long; its header describes {}", mapping.bytes().len(), start + end);
+        return Err(Error::format(path, what));
     }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    let mut checkpoint = Checkpoint::new(path, Form::Safetensors, vec![(path.to_owned(), mapping)]);
+    for (key, value) in metadata.metadata().iter().flatten() {
+        checkpoint.note(key.clone(), value.clone());
     }
-
-    /// Names of all tensors, sorted.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.metadata.tensors().into_keys().collect();
-        names.sort();
-        names
+    for (name, info) in metadata.tensors() {
+        let storage = start + info.data_offsets.0..start + info.data_offsets.1;
+        let entry = Entry::new(info.dtype, info.shape.clone(), None, 0, storage, 0)
+            .map_err(|what| Error::format(path, format!("{name} {what}")))?;
+        checkpoint.insert(&name, entry)?;
     }
-
-    /// The header's free text entries.
-    pub fn metadata(&self) -> HashMap<String, String> {
-        self.metadata.metadata().clone().unwrap_or_default()
-    }
-
-    /// Shape of a tensor.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.metadata.info(name).map(|info| info.shape.as_slice())
-    }
-
-    /// Element type of a tensor as the file spells it.
-    pub fn dtype(&self, name: &str) -> Option<String> {
-        self.metadata.info(name).map(|info| format!("{:?}", info.dtype))
-    }
-
-    fn info(&self, name: &str) -> Result<&TensorInfo> {
-        self.metadata
-            .info(name)
-            .ok_or_else(|| Error::format(&self.path, format!("holds no tensor {name}")))
-    }
-
-    fn bytes(&self, info: &TensorInfo) -> &[u8] {
-        &self.mapping.bytes()[self.start + info.data_offsets.0..self.start + info.data_offsets.1]
-    }
-
-    /// A tensor: f32, bf16, i32 and u8 as a view of the file; f16 and f64 converted to f32.
-    pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        let info = self.info(name)?;
-        if info.shape.len() > MAX_RANK {
-            return Err(Error::format(
-                &self.path,
-                format!("{name} has shape {:?}; at most {MAX_RANK} axes are supported", info.shape),
-            ));
-        }
-        let shape = info.shape.as_slice();
-        let view = |dtype| {
-            Ok(Tensor::from_mapping(&self.mapping, self.start + info.data_offsets.0, shape, dtype)?)
-        };
-        let convert = |size: usize, read: fn(&[u8]) -> f32| -> Result<Tensor> {
-            let values: Vec<f32> = self.bytes(info).chunks_exact(size).map(read).collect();
-            Ok(Tensor::from_slice(&values, shape)?)
-        };
-        match info.dtype {
-            Dtype::F32 => view(DType::F32),
-            Dtype::BF16 => view(DType::BF16),
-            Dtype::I32 => view(DType::I32),
-            Dtype::U8 => view(DType::U8),
-            Dtype::F16 => convert(2, |b| f16::from_le_bytes([b[0], b[1]]).to_f32()),
-            Dtype::F64 => convert(8, |b| {
-                f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
-            }),
-            other => Err(Error::format(
-                &self.path,
-                format!("{name} has type {other:?}; expected F32, BF16, F16, F64, I32 or U8"),
-            )),
-        }
-    }
-
-    /// Whole numbers of a tensor of any integer type up to 64 bits.
-    pub fn integers(&self, name: &str) -> Result<Vec<i64>> {
-        let info = self.info(name)?;
-        let bytes = self.bytes(info);
-        Ok(match info.dtype {
-            Dtype::I64 => bytes
-                .chunks_exact(8)
-                .map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-                .collect(),
-            Dtype::I32 => bytes
-                .chunks_exact(4)
-                .map(|b| i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])))
-                .collect(),
-            Dtype::U8 => bytes.iter().map(|&b| i64::from(b)).collect(),
-            other => {
-                return Err(Error::format(
-                    &self.path,
-                    format!("{name} has type {other:?}; expected whole numbers"),
-                ));
-            }
-        })
-    }
+    Ok(checkpoint)
 }
 
 /// A tensor as the safetensors crate writes it.
-struct Entry<'a>(&'a Tensor);
+struct Written<'a>(&'a Tensor);
 
-impl View for Entry<'_> {
+impl View for Written<'_> {
     fn dtype(&self) -> Dtype {
         match self.0.dtype() {
             DType::F32 => Dtype::F32,
@@ -184,8 +87,8 @@ pub fn save<'t>(
 ) -> Result<()> {
     // One entry only: the crate writes them in the order of a hash table.
     let header = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let entries: Vec<(String, Entry<'t>)> =
-        tensors.into_iter().map(|(name, tensor)| (name, Entry(tensor))).collect();
+    let entries: Vec<(String, Written<'t>)> =
+        tensors.into_iter().map(|(name, tensor)| (name, Written(tensor))).collect();
     let partial = path.with_extension("safetensors.partial");
     let written = safetensors::serialize_to_file(entries, Some(header), &partial);
     let synced = written.map_err(|e| e.to_string()).and_then(|()| {

@@ -1,5 +1,9 @@
 //! Files from outside: whatever their bytes are, they are read or refused in one line.
 
+mod names;
+mod shards;
+mod torch;
+
 use super::*;
 use crate::train::scratch::Scratch;
 use proptest::prelude::*;
