@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::{annotate, bench, doctor, edit, inspect, ptx, quickstart, train, verify};
+use crate::{annotate, bench, convert, doctor, edit, inspect, ptx, quickstart, train, verify};
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
 
@@ -45,6 +45,7 @@ enum Command {
     Annotate(annotate::Arguments),
     Train(train::Arguments),
     Edit(edit::Arguments),
+    Convert(convert::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
@@ -67,6 +68,7 @@ impl CommandLine {
             Command::Annotate(arguments) => annotate::run(arguments, &console),
             Command::Train(arguments) => train::run(arguments, &console),
             Command::Edit(arguments) => edit::run(arguments, &console),
+            Command::Convert(arguments) => convert::run(arguments, &console),
             Command::Inspect(arguments) => inspect::run(arguments, &console),
             Command::Verify(arguments) => verify::run(arguments, &console),
             Command::Bench(arguments) => bench::run(arguments, &console),

@@ -1,18 +1,11 @@
-//! Processor, memory and disk, as the operating system tells them.
+//! Processor and memory, as the operating system tells them.
 
-use super::bytes;
+use crate::number::bytes;
 use serde::Serialize;
 use std::fmt;
 use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 use vincie_tensor::kernels::Simd;
-
-/// Longest wait for a program's answer.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The host's processor.
 #[derive(Debug, Serialize)]
@@ -115,83 +108,9 @@ fn meminfo(text: &str, name: &str) -> Option<u64> {
     rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Space on the disk of the current folder, bytes.
-#[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Disk {
-    folder: PathBuf,
-    total: u64,
-    free: u64,
-}
-
-/// A question to `df` that is under way.
-#[derive(Debug)]
-pub(super) struct Asked(Option<(Child, Instant)>);
-
-impl Disk {
-    /// Starts to ask. The answer is fetched later, so that other work fits in between.
-    pub(super) fn ask() -> Asked {
-        let mut command = Command::new("df");
-        command
-            .args(["-Pk", "."])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        Asked(command.env("LC_ALL", "C").spawn().ok().map(|child| (child, Instant::now())))
-    }
-
-    /// Reads what `df -Pk` prints: the last line's second and fourth columns are kilobytes.
-    fn parse(text: &str, folder: &Path) -> Option<Self> {
-        let mut columns = text.lines().nth(1)?.split_whitespace().skip(1);
-        let mut bytes = || columns.next()?.parse::<u64>().ok()?.checked_mul(1024);
-        let (total, _used, free) = (bytes()?, bytes()?, bytes()?);
-        Some(Self { folder: folder.to_owned(), total, free })
-    }
-}
-
-impl Asked {
-    /// The answer, if it comes in time; a disk that hangs must not hang the doctor.
-    pub(super) fn answer(self) -> Option<Disk> {
-        let (mut child, start) = self.0?;
-        loop {
-            match child.try_wait() {
-                Ok(Some(status)) if status.success() => break,
-                Ok(None) if start.elapsed() < PATIENCE => {
-                    thread::sleep(Duration::from_micros(500));
-                }
-                _ => {
-                    // Neither can fail in a way that matters: the child is done, or left alone.
-                    let _ = child.kill();
-                    return None;
-                }
-            }
-        }
-        let mut text = String::new();
-        child.stdout.take()?.take(1 << 16).read_to_string(&mut text).ok()?;
-        Disk::parse(&text, &std::env::current_dir().ok()?)
-    }
-}
-
-impl fmt::Display for Disk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (free, total) = (bytes(self.free), bytes(self.total));
-        write!(f, "{free} free of {total} in {}", self.folder.display())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_what_df_prints() {
-        let text = "Filesystem 1024-blocks Used Available Capacity Mounted on\n\
-                    /dev/a 264212084 26209360 69076528 28% /\n";
-        let disk = Disk::parse(text, Path::new("here")).expect("is what df prints");
-        assert_eq!((disk.total, disk.free), (264_212_084 << 10, 69_076_528 << 10));
-        for bad in ["", "one line", "a\nb c d e", "a\nb 1 2 -3", "a\nb 99999999999999999999 1 1"] {
-            assert_eq!(Disk::parse(bad, Path::new("here")), None, "{bad:?}");
-        }
-    }
 
     #[test]
     fn reads_memory() {

@@ -12,13 +12,20 @@ pub(crate) use driver::kernel_module;
 
 use crate::command::VERSION;
 use crate::console::{Console, printable};
+use crate::disk::Disk;
 use crate::failure::Failure;
+use crate::number::bytes;
 use clap::Args;
 use serde::Serialize;
+use std::path::Path;
+use std::time::Duration;
 use vincie_data::Limits;
 use vincie_data::session::{MAX_FRAMES, MAX_INSTRUCTION_BYTES};
 use vincie_data::shard::{MAX_SESSION_BYTES, MAX_SHARD_SESSIONS};
 use vincie_gpu::DeviceSpec;
+
+/// Longest wait for a program's answer.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Tell what this machine offers: processor, memory, disk, video decoders, GPU driver.
 ///
@@ -46,7 +53,7 @@ struct Diagnosis {
     devices: Vec<&'static str>,
     processor: machine::Processor,
     memory: machine::Memory,
-    disk: Option<machine::Disk>,
+    disk: Option<Disk>,
     decoders: Vec<video::Decoder>,
     driver: driver::Driver,
     limits: Vec<Limit>,
@@ -77,7 +84,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         devices.push("cuda");
     }
     // The one program that is asked runs while the rest is looked up.
-    let disk = machine::Disk::ask();
+    let disk = Disk::ask(Path::new("."));
     let diagnosis = Diagnosis {
         version: VERSION.as_str(),
         build: Build {
@@ -90,7 +97,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         decoders: video::decoders(),
         driver,
         limits: limits(),
-        disk: disk.answer(),
+        disk: disk.answer(PATIENCE),
     };
     if arguments.json {
         return console.json(&diagnosis);
@@ -149,35 +156,4 @@ fn limits() -> Vec<Limit> {
         limit("session in a shard", MAX_SESSION_BYTES as usize, "bytes"),
         limit("shard", MAX_SHARD_SESSIONS, "sessions"),
     ]
-}
-
-/// A number of bytes in the largest unit that leaves a whole part.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let decimals = usize::from(unit > 0 && value < 100.0 && value.fract() > 0.05);
-    format!("{value:.decimals$} {}", UNITS[unit])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn byte_counts_are_readable() {
-        for (count, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (16 << 10, "16 KiB"),
-            (3 << 29, "1.5 GiB"),
-            (u64::MAX, "16777216 TiB"),
-        ] {
-            assert_eq!(bytes(count), text);
-        }
-    }
 }
