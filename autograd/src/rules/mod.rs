@@ -4,6 +4,8 @@ mod attention;
 mod binary;
 mod cast;
 mod concat;
+mod convolution;
+mod depth_to_space;
 mod expand;
 mod gate_residual;
 mod gather;
@@ -81,7 +83,9 @@ fn keep(op: &Op) -> Keep {
         Op::Attention(_) => attention::KEEP,
         Op::Binary(op) => binary::keep(*op),
         Op::Cast(_) | Op::Concat(_) | Op::Expand(_) | Op::Narrow(_) => Keep::NOTHING,
+        Op::DepthToSpace(_) => Keep::NOTHING,
         Op::Permute(_) | Op::Reduce(_) | Op::Reshape(_) => Keep::NOTHING,
+        Op::Convolution(_) => convolution::KEEP,
         Op::GateResidual(_) => gate_residual::KEEP,
         Op::Gather(_) => gather::KEEP,
         Op::Matmul(_) => matmul::KEEP,
@@ -101,6 +105,8 @@ pub(crate) fn differentiable_results(op: &Op) -> usize {
         | Op::Binary(_)
         | Op::Cast(_)
         | Op::Concat(_)
+        | Op::Convolution(_)
+        | Op::DepthToSpace(_)
         | Op::Expand(_)
         | Op::GateResidual(_)
         | Op::Gather(_)
@@ -123,6 +129,8 @@ fn label(op: &Op) -> &'static str {
         Op::Binary(_) => "binary backward",
         Op::Cast(_) => "cast backward",
         Op::Concat(_) => "concat backward",
+        Op::Convolution(_) => "convolution backward",
+        Op::DepthToSpace(_) => "depth_to_space backward",
         Op::Expand(_) => "expand backward",
         Op::GateResidual(_) => "gate_residual backward",
         Op::Gather(_) => "gather backward",
@@ -154,6 +162,8 @@ pub(crate) fn backward(
         Op::Binary(op) => binary::backward(*op, saved, first(), needed),
         Op::Cast(_) => cast::backward(saved, first()),
         Op::Concat(op) => concat::backward(op, saved, first()),
+        Op::Convolution(op) => convolution::backward(op, saved, first(), needed),
+        Op::DepthToSpace(op) => depth_to_space::backward(op, saved, first()),
         Op::Expand(_) => expand::backward(saved, first()),
         Op::GateResidual(op) => gate_residual::backward(op, saved, first()),
         Op::Gather(op) => gather::backward(op, saved, first()),

@@ -6,6 +6,7 @@
 
 pub mod attention;
 pub mod convert;
+pub mod convolution;
 mod disjoint;
 pub mod elementwise;
 pub mod gate_residual;

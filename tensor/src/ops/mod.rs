@@ -5,6 +5,8 @@ mod attention;
 mod binary;
 mod cast;
 mod concat;
+mod convolution;
+mod depth_to_space;
 mod expand;
 mod gate_residual;
 mod gather;
@@ -33,6 +35,8 @@ pub use attention::{Attention, AttentionMask, QueryBlock};
 pub use binary::Binary;
 pub use cast::Cast;
 pub use concat::Concat;
+pub use convolution::Convolution;
+pub use depth_to_space::DepthToSpace;
 pub use expand::Expand;
 pub use gate_residual::GateResidual;
 pub use gather::Gather;
@@ -139,6 +143,10 @@ ops! {
     Cast,
     /// Tensors joined along an axis.
     Concat,
+    /// Convolution in time, height and width.
+    Convolution,
+    /// Blocks of channels become pixels and frames.
+    DepthToSpace,
     /// Repetition along axes of size 1.
     Expand,
     /// `x * gate + residual` with a gate per group of rows.

@@ -3,7 +3,7 @@
 use super::Tensor;
 use crate::accelerator::Accelerator;
 use crate::storage::{DeviceMemory, Storage};
-use crate::{DType, Element, Error, Result, Shape};
+use crate::{DType, Element, Error, Result, Shape, Strides};
 use half::bf16;
 use std::sync::Arc;
 use vincie_gpu::{Buffer, Pod};
@@ -63,6 +63,13 @@ impl Tensor {
     ) -> Tensor {
         let (strides, offset) = (shape.row_major_strides(), start / dtype.size());
         Tensor { storage: Arc::clone(storage), shape, strides, offset, dtype }
+    }
+
+    /// A view of other elements of the same memory, counted from the first of this one. What lies
+    /// outside of the memory is found when the elements are used.
+    pub(crate) fn of_layout(&self, start: usize, shape: Shape, strides: Strides) -> Tensor {
+        let offset = self.offset + start;
+        Tensor { storage: Arc::clone(&self.storage), shape, strides, offset, dtype: self.dtype }
     }
 
     /// A tensor of zeros where this one lies.
