@@ -2,7 +2,9 @@
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::{annotate, bench, convert, doctor, edit, inspect, ptx, quickstart, train, verify};
+use crate::{
+    annotate, bench, convert, doctor, edit, inspect, new_checkpoint, ptx, quickstart, train, verify,
+};
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
 
@@ -46,6 +48,7 @@ enum Command {
     Train(train::Arguments),
     Edit(edit::Arguments),
     Convert(convert::Arguments),
+    NewCheckpoint(new_checkpoint::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
@@ -69,6 +72,7 @@ impl CommandLine {
             Command::Train(arguments) => train::run(arguments, &console),
             Command::Edit(arguments) => edit::run(arguments, &console),
             Command::Convert(arguments) => convert::run(arguments, &console),
+            Command::NewCheckpoint(arguments) => new_checkpoint::run(arguments, &console),
             Command::Inspect(arguments) => inspect::run(arguments, &console),
             Command::Verify(arguments) => verify::run(arguments, &console),
             Command::Bench(arguments) => bench::run(arguments, &console),

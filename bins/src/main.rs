@@ -16,6 +16,7 @@ mod doctor;
 mod edit;
 mod failure;
 mod inspect;
+mod new_checkpoint;
 mod number;
 mod progress;
 mod ptx;

@@ -14,4 +14,5 @@ mod ptx_catalogue; // Kernels inside the program: listed, shown, checked.
 mod ptx_device; // Launch files on devices: emulated, behind a driver's library, without a driver.
 mod train; // Training runs: kills, resumption, threads, configurations, damaged sessions.
 mod usage; // Flags, help, versions, closed output, `doctor`.
-mod verify; // Golden numbers: right, wrong, unknown, broken.
+mod verify;
+mod weights; // Weights in every form: converted, inspected, made anew, refused. // Golden numbers: right, wrong, unknown, broken.

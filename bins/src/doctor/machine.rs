@@ -92,6 +92,13 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// What this process may still take, bytes.
+    pub(super) fn usable(&self) -> Option<u64> {
+        self.available.into_iter().chain(self.limit).min()
+    }
+}
+
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some(total), Some(available)) = (self.total, self.available) else {

@@ -6,6 +6,7 @@
 mod driver;
 mod gpu;
 mod machine;
+mod model;
 mod video;
 
 pub(crate) use driver::kernel_module;
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use crate::number::bytes;
 use clap::Args;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vincie_data::Limits;
 use vincie_data::session::{MAX_FRAMES, MAX_INSTRUCTION_BYTES};
@@ -31,14 +32,19 @@ const PATIENCE: Duration = Duration::from_millis(20);
 ///
 /// Lists what commands will find and use here, where each thing was looked for, and the limits
 /// that input has to keep. Nothing is computed or changed; the answer takes milliseconds. A GPU driver
-/// is looked for but not started, which --device asks for.
+/// is looked for but not started, which --device asks for. With --model, tells instead which parts of a
+/// released model a folder holds, what is missing, and what each stage of editing needs.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie doctor\n  vincie doctor --json\n  \
-                        vincie doctor --device cuda")]
+                        vincie doctor --device cuda\n  vincie doctor --model VINCIE-3B/")]
 pub(crate) struct Arguments {
     /// Start the driver of a device and tell what it says: cuda[:N] or emulated[:N]
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceSpec>,
+
+    /// Tell what a folder of released weights holds, and the memory that each stage takes
+    #[arg(long, value_name = "FOLDER", conflicts_with = "device")]
+    model: Option<PathBuf>,
 
     /// Print one JSON object instead of lines
     #[arg(long)]
@@ -77,6 +83,9 @@ struct Limit {
 pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
     if let Some(device) = arguments.device {
         return gpu::run(device, arguments.json, console);
+    }
+    if let Some(folder) = arguments.model {
+        return model::run(&folder, arguments.json, console);
     }
     let driver = driver::Driver::look();
     let mut devices = vec!["cpu", "emulated"];

@@ -11,22 +11,23 @@ pub(crate) use sessions::transition_figures;
 use crate::console::Console;
 use crate::failure::Failure;
 use clap::Args;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
+use vincie_dit::weights::Form;
 
-/// Show what is inside a data set, a safetensors file, a checkpoint or a run.
+/// Show what is inside a data set, a file of weights, a checkpoint or a run.
 ///
 /// Of sessions (a shard, a folder of shards, session folders, a .jsonl list): keys, frames, sizes,
 /// instructions, shares of the masks and where each field comes from. Of tensors (a .safetensors
-/// file or a folder with some): names, types, shapes and the range of their values, with the
-/// number of values that are not finite. Of a run: its checkpoints and metrics as well. The HTML
+/// or PyTorch file, an index of several, or a folder with some): the model where it is one that is
+/// known, names, types, shapes and the range of their values, with the number of values that are
+/// not finite. Of a run: its checkpoints and metrics as well. The HTML
 /// page shows frames with their masks and curves, and needs no other file.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie inspect sessions/ --html sessions.html\n  \
                         vincie inspect model.safetensors --json")]
 pub(crate) struct Arguments {
-    /// Data set, shard, .jsonl list, .safetensors file, checkpoint or run folder
+    /// Data set, shard, .jsonl list, file of weights, checkpoint or run folder
     path: PathBuf,
 
     /// Write a self-contained page, replacing one that exists
@@ -40,6 +41,10 @@ pub(crate) struct Arguments {
     /// List at most N sessions, or N tensors a file [default: 10 sessions, all tensors]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+
+    /// Of tensors, show names, types and shapes only: no value is read, whatever the size
+    #[arg(long)]
+    no_values: bool,
 }
 
 /// What a path holds.
@@ -76,23 +81,37 @@ fn check_page_name(path: &Path) -> Result<(), Failure> {
 fn content(path: &Path) -> Result<Content, Failure> {
     let fail = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     if fs::metadata(path).map_err(fail)?.is_dir() {
-        return Ok(if run::is_run(path)? { Content::Run } else { Content::Sessions });
+        let is_run = run::is_run(path)?;
+        return Ok(match has_index(path).map_err(fail)? {
+            true => Content::Tensors,
+            false if is_run => Content::Run,
+            false => Content::Sessions,
+        });
     }
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => return Ok(Content::Tensors),
-        Some("tar" | "jsonl") => return Ok(Content::Sessions),
-        _ => {}
+    if let Some("tar" | "jsonl") = path.extension().and_then(|extension| extension.to_str()) {
+        return Ok(Content::Sessions);
     }
-    // A safetensors file of another name: eight bytes of length, then a JSON object.
-    let mut start = Vec::new();
-    File::open(path).map_err(fail)?.take(9).read_to_end(&mut start).map_err(fail)?;
-    if start.len() == 9 && start[8] == b'{' {
-        return Ok(Content::Tensors);
+    match Form::of(path)? {
+        Some(_) => Ok(Content::Tensors),
+        None => Err(Failure::new(format!(
+            "{}: is no .tar shard, .jsonl list or file of weights (.safetensors, .pth, .index.json)",
+            path.display()
+        ))),
     }
-    Err(Failure::new(format!(
-        "{}: is no .tar shard, .jsonl list or .safetensors file",
-        path.display()
-    )))
+}
+
+/// Whether a folder holds an index of several files of weights.
+fn has_index(folder: &Path) -> std::io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if [".safetensors.index.json", ".bin.index.json"]
+            .iter()
+            .any(|end| name.to_string_lossy().ends_with(end))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The last part of a path, as a title.

@@ -52,7 +52,7 @@ pub(super) fn is_run(path: &Path) -> Result<bool, Failure> {
 }
 
 pub(super) fn inspect(arguments: &Arguments, console: &Console) -> Result<(), Failure> {
-    let run = Run::read(&arguments.path, arguments.limit, console)?;
+    let run = Run::read(arguments, console)?;
     if let Some(html) = &arguments.html {
         run.page().write(html)?;
         console.note(format!("wrote {}", html.display()));
@@ -61,7 +61,8 @@ pub(super) fn inspect(arguments: &Arguments, console: &Console) -> Result<(), Fa
 }
 
 impl Run {
-    fn read(path: &Path, limit: Option<usize>, console: &Console) -> Result<Self, Failure> {
+    fn read(arguments: &Arguments, console: &Console) -> Result<Self, Failure> {
+        let path = arguments.path.as_path();
         let mut run = Self {
             path: path.to_owned(),
             kind: "run",
@@ -74,7 +75,7 @@ impl Run {
         for inner in entries(path)? {
             let name = inner.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if is_tensors(&inner) {
-                run.tensors.push(TensorFile::read(&inner, limit, console)?);
+                run.tensors.push(TensorFile::read(&inner, arguments, console)?);
             } else if name == METRICS_FILE && inner.is_file() {
                 run.steps = vincie_dit::train::metrics::read(&inner)?;
                 run.metrics = metrics::courses(&run.steps);
@@ -158,7 +159,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn is_tensors(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "safetensors") && path.is_file()
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("safetensors" | "pth" | "pt")) && path.is_file()
 }
 
 /// Bytes of a file, or of the files of a folder.

@@ -31,7 +31,7 @@ struct Part {
 impl Values {
     /// Of a tensor in a file. `Err` is one line about a type that cannot be read.
     pub(super) fn of(checkpoint: &Checkpoint, name: &str) -> Result<Self, String> {
-        let is_whole = checkpoint.dtype(name).is_some_and(|dtype| dtype == "I64");
+        let is_whole = checkpoint.dtype(name).is_some_and(|dtype| dtype.starts_with('I'));
         if is_whole {
             let values = checkpoint.integers(name).map_err(|error| error.to_string())?;
             return Ok(Part::of(values.iter().map(|&value| value as f64)).finish());

@@ -1,4 +1,4 @@
-//! Tensors of a safetensors file as text, JSON and a page.
+//! Tensors of a file, or of several under an index, as text, JSON and a page.
 
 use super::statistics::Values;
 use super::{Arguments, name_of};
@@ -10,6 +10,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vincie_dit::weights::Checkpoint;
+use vincie_dit::weights::names::{Known, official};
 
 /// A file of tensors; `--json` prints it as it is.
 #[derive(Debug, Serialize)]
@@ -20,6 +21,11 @@ pub(super) struct TensorFile {
     pub(super) count: usize,
     /// Values in all tensors.
     pub(super) values: usize,
+    /// The model that names and shapes tell, where it is one that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// Bytes of all values.
+    bytes: usize,
     /// Free text of the header.
     metadata: BTreeMap<String, String>,
     /// Tensors by name, as many as were asked for.
@@ -39,7 +45,7 @@ struct TensorEntry {
 }
 
 pub(super) fn inspect(arguments: &Arguments, console: &Console) -> Result<(), Failure> {
-    let file = TensorFile::read(&arguments.path, arguments.limit, console)?;
+    let file = TensorFile::read(&arguments.path, arguments, console)?;
     if let Some(html) = &arguments.html {
         let page = Page::new(format!("Tensors in {}", name_of(&arguments.path)));
         file.blocks(page).write(html)?;
@@ -49,10 +55,10 @@ pub(super) fn inspect(arguments: &Arguments, console: &Console) -> Result<(), Fa
 }
 
 impl TensorFile {
-    /// Opens a file and looks at the values of its first `limit` tensors.
+    /// Opens a file and looks at the values of its first tensors, as many as are asked for.
     pub(super) fn read(
         path: &Path,
-        limit: Option<usize>,
+        arguments: &Arguments,
         console: &Console,
     ) -> Result<Self, Failure> {
         let checkpoint = Checkpoint::open(path)?;
@@ -61,7 +67,7 @@ impl TensorFile {
             let shape = checkpoint.shape(name).unwrap_or_default();
             shape.iter().product::<usize>()
         };
-        let shown = limit.unwrap_or(names.len()).min(names.len());
+        let shown = arguments.limit.unwrap_or(names.len()).min(names.len());
         let total: usize = names[..shown].iter().map(size).sum();
         let progress = console.progress("reading", "values", Some(total as u64));
         let mut tensors = Vec::with_capacity(shown);
@@ -70,9 +76,13 @@ impl TensorFile {
                 dtype: checkpoint.dtype(name).unwrap_or_default(),
                 shape: checkpoint.shape(name).unwrap_or_default().to_vec(),
                 count: size(name),
-                values: Values::of(&checkpoint, name).ok(),
+                values: match arguments.no_values {
+                    true => None,
+                    false => Values::of(&checkpoint, name).ok(),
+                },
                 name: name.clone(),
             });
+            checkpoint.release(name);
             progress.advance(size(name) as u64);
         }
         Ok(Self {
@@ -80,6 +90,11 @@ impl TensorFile {
             kind: "tensors",
             count: names.len(),
             values: names.iter().map(size).sum(),
+            bytes: names.iter().map(|name| checkpoint.bytes(name)).sum(),
+            model: official(checkpoint.clone())
+                .and_then(|checkpoint| Known::of(&checkpoint))
+                .ok()
+                .map(|model| model.to_string()),
             metadata: checkpoint.metadata().clone(),
             tensors,
         })
@@ -93,6 +108,9 @@ impl TensorFile {
     /// Prints counts, free text and the table.
     pub(super) fn print(&self, console: &Console) -> Result<(), Failure> {
         console.line(self.counts())?;
+        if let Some(model) = &self.model {
+            console.line(model)?;
+        }
         for (key, value) in &self.metadata {
             console.line(printable(&format!("  {key}: {value}")))?;
         }
@@ -108,7 +126,8 @@ impl TensorFile {
     /// The same as blocks of a page.
     pub(super) fn blocks(&self, page: Page) -> Page {
         let metadata = self.metadata.iter().map(|(key, value)| (key.as_str(), value.clone()));
-        page.paragraph(&self.counts()).facts(metadata).table(&self.table())
+        let model = self.model.iter().map(|model| ("model", model.clone()));
+        page.paragraph(&self.counts()).facts(model).facts(metadata).table(&self.table())
     }
 
     fn counts(&self) -> String {
@@ -116,7 +135,8 @@ impl TensorFile {
             0 => String::new(),
             bad => format!(", {bad} of them not finite"),
         };
-        format!("{} tensors, {} values{bad}", self.count, self.values)
+        let size = crate::number::bytes(self.bytes as u64);
+        format!("{} tensors, {} values{bad}, {size}", self.count, self.values)
     }
 
     fn table(&self) -> Table {

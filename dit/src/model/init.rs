@@ -9,7 +9,7 @@ use vincie_tensor::{Shape, Tensor};
 
 /// How one parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Start {
+pub(crate) enum Start {
     /// Normal with this deviation.
     Normal(f32),
     /// Normal with this deviation around 1: modulation scales (specification, section 1.7).
@@ -35,7 +35,8 @@ pub fn initialise(config: &ModelConfig, parameters: &mut Parameters, seed: u64) 
     Ok(())
 }
 
-fn start_of(config: &ModelConfig, name: &str, shape: Shape) -> Start {
+/// How a parameter of that name starts.
+pub(crate) fn start_of(config: &ModelConfig, name: &str, shape: Shape) -> Start {
     let inputs = shape.last_dim() as f32;
     let ends_with = |suffix: &str| name.ends_with(suffix);
     let vector = 1.0 / (config.dim as f32).sqrt();

@@ -21,6 +21,7 @@ pub(crate) use embedding::TimeEmbedding;
 pub use embedding::sinusoid;
 pub use flops::forward_flops;
 pub use init::initialise;
+pub(crate) use init::{Start, start_of};
 pub(crate) use names::Names;
 pub use names::{Need, expected_parameters};
 

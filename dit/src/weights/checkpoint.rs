@@ -21,7 +21,7 @@ const WRAPPER: &str = "_flops_wrap_module.";
 /// Three forms are read: safetensors, the zip files that `torch.save` writes (`.pth`, `.pt`, `.bin`), and
 /// several of either under an index (`*.index.json`). Files are mapped; opening reads their headers
 /// only, and tensors are views of the mapping wherever their type and alignment allow it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
     path: PathBuf,
     form: Form,

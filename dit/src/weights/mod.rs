@@ -5,9 +5,11 @@ mod checkpoint;
 mod convert;
 mod entry;
 mod fit;
+pub mod fresh;
 mod index;
 pub mod names;
 mod pickle;
+pub mod release;
 mod safetensors;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Files from outside: whatever their bytes are, they are read or refused in one line.
 
+mod fresh;
 mod names;
 mod shards;
 mod torch;
