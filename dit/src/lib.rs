@@ -13,6 +13,7 @@ pub mod layout;
 pub mod model;
 pub mod network;
 pub mod patch;
+pub mod released;
 pub mod rotary;
 pub mod session;
 pub mod tasks;

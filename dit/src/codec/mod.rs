@@ -2,6 +2,7 @@
 
 mod pixels;
 mod scale;
+pub mod vae;
 
 pub use pixels::{from_image, mask_latent, to_image, to_mask};
 pub use scale::LatentScale;

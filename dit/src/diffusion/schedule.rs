@@ -16,11 +16,13 @@ impl Schedule {
     /// the last time leads to 0. Exactly `steps` times, where the official arithmetic gives one more
     /// for some counts.
     pub fn new(steps: usize, shift: f64) -> Self {
-        let time = |i: usize| {
-            let u = 1.0 - i as f64 / steps as f64;
-            (f64::from(LAST_TIME) * shift * u / (1.0 + (shift - 1.0) * u)) as f32
-        };
-        Self { times: (0..steps).map(time).collect() }
+        Self::at((0..steps).map(|i| 1.0 - i as f64 / steps as f64), shift)
+    }
+
+    /// The times of fractions `u`, which fall from 1.
+    pub fn at(fractions: impl Iterator<Item = f64>, shift: f64) -> Self {
+        let time = |u: f64| (f64::from(LAST_TIME) * shift * u / (1.0 + (shift - 1.0) * u)) as f32;
+        Self { times: fractions.map(time).collect() }
     }
 
     /// The times, falling.

@@ -88,6 +88,11 @@ impl<'c> Checker<'c> {
         &self.case.config
     }
 
+    /// A file of the case's folder.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
     /// Opens the file of a role; `None` where the case has none.
     pub(super) fn open(&self, role: &str) -> Result<Option<Checkpoint>> {
         self.case.files.get(role).map(|file| Checkpoint::open(&self.folder.join(file))).transpose()
@@ -136,6 +141,18 @@ impl<'c> Checker<'c> {
 
     /// Compares a list of numbers with the golden tensor of that name.
     pub(super) fn values(&mut self, golden: &Checkpoint, name: &str, ours: Vec<f64>) -> Result<()> {
+        self.values_under(golden, name, name, ours)
+    }
+
+    /// Compares a list of numbers with the golden tensor of that name under the rule of the tensor
+    /// `ruled`, of which it is a part.
+    pub(super) fn values_under(
+        &mut self,
+        golden: &Checkpoint,
+        name: &str,
+        ruled: &str,
+        ours: Vec<f64>,
+    ) -> Result<()> {
         let theirs = numbers(golden, name)?;
         if ours.len() != theirs.len() {
             let what = format!(
@@ -146,7 +163,7 @@ impl<'c> Checker<'c> {
             );
             return Err(Error::invalid(what));
         }
-        let outcome = compare(self.case.rule(name)?, &ours, &theirs);
+        let outcome = compare(self.case.rule(ruled)?, &ours, &theirs);
         self.expected.remove(name);
         self.tensors.push(TensorReport {
             name: name.to_owned(),

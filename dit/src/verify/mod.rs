@@ -3,6 +3,7 @@
 //! A checker works from a case's kind, its configuration and the names of its tensors; file names
 //! carry no meaning. Every expected tensor of a case is compared, or the case fails.
 
+mod autoencoder;
 mod case;
 mod compare;
 mod components;
@@ -12,6 +13,7 @@ mod manifest;
 mod pth;
 mod rope;
 mod sampler;
+mod session;
 
 use crate::Result;
 use serde::Serialize;
@@ -80,6 +82,10 @@ fn check(folder: &Path, case: &Case, options: &Options) -> CaseReport {
         "time_embedding" => components::time_embedding(&mut checker),
         "patch" => components::patch(&mut checker),
         "swiglu" => components::swiglu(&mut checker),
+        "vae8" => autoencoder::check(&mut checker, true),
+        "vae16" => autoencoder::check(&mut checker, false),
+        "vae16_inflate" => autoencoder::check_inflation(&mut checker),
+        "session" if session::has_features(case) => session::check(&mut checker),
         "image" => image::check(&mut checker),
         "sampler" => sampler::check(&mut checker),
         "pth" => pth::check(&mut checker),

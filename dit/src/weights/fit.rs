@@ -1,6 +1,6 @@
 //! Tensors that older checkpoints store under another shape.
 
-use crate::Result;
+use crate::{Error, Result};
 use std::fmt;
 use vincie_tensor::{DType, Element, Shape, Tensor};
 
@@ -55,6 +55,14 @@ pub(super) fn fit(name: &str, expected: Shape, found: &[usize]) -> Option<Fit> {
         }
         _ => None,
     }
+}
+
+/// A stored tensor under the shape that the model has for that name. `Err` where it does not fit.
+pub fn fitted(name: &str, expected: Shape, stored: &Tensor) -> Result<Tensor> {
+    let how = fit(name, expected, stored.dims()).ok_or_else(|| {
+        Error::invalid(format!("weights: {name} is {}; expected {expected}", stored.shape()))
+    })?;
+    how.apply(stored, expected)
 }
 
 impl Fit {

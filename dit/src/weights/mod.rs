@@ -21,5 +21,5 @@ pub use ::safetensors::Dtype;
 pub use assign::{Mismatch, Mismatches, Taken, assign, assign_lazily, converted};
 pub use checkpoint::{Checkpoint, Form};
 pub use convert::{Conversion, Output};
-pub use fit::Fit;
+pub use fit::{Fit, fitted};
 pub use safetensors::save;
