@@ -88,11 +88,6 @@ impl<'c> Checker<'c> {
         &self.case.config
     }
 
-    /// A file of the case's folder.
-    pub(super) fn path(&self, file: &str) -> PathBuf {
-        self.folder.join(file)
-    }
-
     /// Opens the file of a role; `None` where the case has none.
     pub(super) fn open(&self, role: &str) -> Result<Option<Checkpoint>> {
         self.case.files.get(role).map(|file| Checkpoint::open(&self.folder.join(file))).transpose()
@@ -141,18 +136,6 @@ impl<'c> Checker<'c> {
 
     /// Compares a list of numbers with the golden tensor of that name.
     pub(super) fn values(&mut self, golden: &Checkpoint, name: &str, ours: Vec<f64>) -> Result<()> {
-        self.values_under(golden, name, name, ours)
-    }
-
-    /// Compares a list of numbers with the golden tensor of that name under the rule of the tensor
-    /// `ruled`, of which it is a part.
-    pub(super) fn values_under(
-        &mut self,
-        golden: &Checkpoint,
-        name: &str,
-        ruled: &str,
-        ours: Vec<f64>,
-    ) -> Result<()> {
         let theirs = numbers(golden, name)?;
         if ours.len() != theirs.len() {
             let what = format!(
@@ -163,7 +146,7 @@ impl<'c> Checker<'c> {
             );
             return Err(Error::invalid(what));
         }
-        let outcome = compare(self.case.rule(ruled)?, &ours, &theirs);
+        let outcome = compare(self.case.rule(name)?, &ours, &theirs);
         self.expected.remove(name);
         self.tensors.push(TensorReport {
             name: name.to_owned(),
@@ -172,6 +155,11 @@ impl<'c> Checker<'c> {
             ok: outcome.is_within,
         });
         Ok(())
+    }
+
+    /// A file beside the manifest.
+    pub(super) fn beside(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
     }
 
     pub(super) fn unsupported(self) -> CaseReport {

@@ -88,9 +88,13 @@ impl Manifest {
 }
 
 impl Case {
-    /// The rule for a tensor.
+    /// The rule for a tensor. Rows and the norm of a gradient are held to the gradient's own.
     pub fn rule(&self, tensor: &str) -> Result<Rule> {
-        let found = self.tolerances.iter().find(|tolerance| matches(&tolerance.tensors, tensor));
+        let parts = ["grad_rows.", "grad_norm."];
+        let part = parts.iter().find_map(|part| tensor.strip_prefix(part));
+        let whole = part.map(|rest| format!("grad.{rest}"));
+        let name = whole.as_deref().unwrap_or(tensor);
+        let found = self.tolerances.iter().find(|tolerance| matches(&tolerance.tensors, name));
         found
             .map(|tolerance| tolerance.rule)
             .ok_or_else(|| Error::invalid(format!("{}: no tolerance covers {tensor}", self.name)))

@@ -174,7 +174,7 @@ fn weights(checker: &Checker<'_>, part: &str) -> Result<(Checkpoint, HashMap<Str
             .into_iter()
             .flatten()
             .filter_map(|(name, factor)| Some((name.clone(), factor.as_f64()? as f32)));
-        return Ok((official(Checkpoint::open(&checker.path(file))?)?, factors.collect()));
+        return Ok((official(Checkpoint::open(&checker.beside(file))?)?, factors.collect()));
     }
     let prefix = format!("{part}.");
     let all = checker.need("weights")?;
