@@ -90,6 +90,9 @@ pub(crate) fn train(run: &mut Run, console: &Console) -> Result<(), Failure> {
         run.held_out_sessions(),
         run.progress().step
     ));
+    if let Some(started) = run.started() {
+        console.note(started);
+    }
     /// Parts of the bar.
     const PARTS: f64 = 1000.0;
     let log_every = run.config().run.log_every.max(1);

@@ -6,7 +6,9 @@
 //! takes the same steps, bit for bit, as one that was never stopped (runs whose length is given in
 //! minutes excepted: their learning rate follows the clock).
 
-use super::checkpoint::{BestEvaluation, Checkpoint, Progress, Retention, Snapshot, initialise};
+use super::checkpoint::{
+    BestEvaluation, Checkpoint, Progress, Retention, Snapshot, Started, initialise,
+};
 use super::config::{Budget, TrainConfig};
 use super::metrics::{Metrics, StepMetrics};
 use super::tensorboard::EventWriter;
@@ -50,6 +52,8 @@ pub struct Run {
     place: Option<Accelerator>,
     /// Step of the newest checkpoint of this process.
     saved: Option<u64>,
+    /// What `run.init` gave.
+    started: Option<Started>,
 }
 
 /// What a run tells whoever watches it.
@@ -80,9 +84,8 @@ impl Run {
         let vocabulary = vocabulary(&config)?;
         let network = config.model.network.clone();
         let (network, mut parameters) = Network::new(network, &vocabulary, config.run.seed)?;
-        if let Some(from) = &config.run.init {
-            initialise(from, &mut parameters)?;
-        }
+        let from = config.run.init.as_ref();
+        let started = from.map(|from| initialise(from, &mut parameters)).transpose()?;
         let trainer = Trainer::new(trainer_config(&config), network, vocabulary, parameters)?;
         let loader = Loader::open(loader_config(&config, Part::Train))?;
         let progress = Progress {
@@ -96,7 +99,13 @@ impl Run {
         };
         let held_out = held_out(&config)?;
         let directory = existing.map_or_else(|| unused_folder(&config), Ok)?;
-        Self::assemble(config, directory, trainer, loader, held_out, progress)
+        let run = Self::assemble(config, directory, trainer, loader, held_out, progress)?;
+        Ok(Self { started, ..run })
+    }
+
+    /// What the run started from, where `run.init` names weights and this is its start.
+    pub fn started(&self) -> Option<&Started> {
+        self.started.as_ref()
     }
 
     /// Goes on from the latest whole checkpoint of the run at `root`, under the configuration it was
@@ -160,6 +169,7 @@ impl Run {
             peak,
             place: None,
             saved: None,
+            started: None,
         })
     }
 

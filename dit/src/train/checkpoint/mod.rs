@@ -16,6 +16,7 @@
 mod disk;
 mod folders;
 mod save;
+mod start;
 mod state;
 mod tensors;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 pub use folders::Retention;
 pub(super) use folders::remove_partial;
 pub use save::Snapshot;
+pub use start::{Started, initialise};
 pub use state::{BestEvaluation, Progress};
 
 use super::RunDirectory;
@@ -197,33 +199,6 @@ impl Checkpoint {
         assign(parameters, values);
         Ok(())
     }
-}
-
-/// Gives the parameters the weights of `run.init`: a safetensors file, a checkpoint's folder, or a
-/// run's, whose latest checkpoint is taken; averages are preferred. f32 and bf16 become the type
-/// that each parameter has. Returns the file; `Err` is one table of what does not fit.
-pub fn initialise(from: &Path, parameters: &mut Parameters) -> Result<PathBuf> {
-    let file = if !from.is_dir() {
-        Weights::open(from)?
-    } else if from.join(state::FILE).exists() {
-        Checkpoint::load(from)?.weights()?
-    } else {
-        let latest = Checkpoint::latest(from)?.ok_or_else(|| {
-            Error::format(
-                from,
-                "holds no checkpoint; expected a run, a checkpoint or a safetensors file",
-            )
-        })?;
-        latest.weights()?
-    };
-    let expected = tensors::of_parameters(parameters);
-    tensors::check(&file, &expected, true)?;
-    let values = tensors::read(&file, &expected)?;
-    let converted =
-        values.into_iter().zip(&expected).map(|(value, (.., dtype))| value.to_dtype(*dtype));
-    let converted = converted.collect::<Result<_, _>>()?;
-    assign(parameters, converted);
-    Ok(file.path().to_owned())
 }
 
 /// Replaces all values, in the order of the parameters.

@@ -114,7 +114,8 @@ pub(super) fn read(file: &Weights, expected: &Expected) -> Result<Vec<Tensor>> {
     expected.iter().map(|(name, ..)| copy(&file.tensor(name)?)).collect()
 }
 
-fn copy(tensor: &Tensor) -> Result<Tensor> {
+/// A copy in memory of its own.
+pub(super) fn copy(tensor: &Tensor) -> Result<Tensor> {
     fn typed<T: Element>(tensor: &Tensor) -> Result<Tensor> {
         Ok(Tensor::from_slice(&tensor.to_slice::<T>()?, tensor.shape())?)
     }

@@ -52,7 +52,8 @@ pub struct RunSection {
     pub check_finite: bool,
     /// Steps between two lines of progress. Default: 10.
     pub log_every: u64,
-    /// Weights to start from, a checkpoint's folder or a safetensors file. Default: none.
+    /// Weights to start from: a checkpoint's folder, a folder of a released model, or a file of weights
+    /// (safetensors, .pth). Default: none.
     pub init: Option<PathBuf>,
 }
 

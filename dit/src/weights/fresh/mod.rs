@@ -129,7 +129,7 @@ impl Fresh {
     }
 
     /// Writes one part, whose model may be of other sizes than released.
-    pub(super) fn write_part(
+    pub(crate) fn write_part(
         &self,
         folder: &Path,
         part: Part,

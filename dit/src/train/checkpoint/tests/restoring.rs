@@ -149,7 +149,7 @@ fn a_run_starts_from_weights_of_any_kind() {
     };
     let started = |from: &Path| {
         let mut parameters = Toy::new(5).parameters;
-        let file = initialise(from, &mut parameters).expect("the tensors fit");
+        let file = initialise(from, &mut parameters).expect("the tensors fit").file;
         let types: Vec<DType> = parameters.iter().map(|(.., value)| value.dtype()).collect();
         assert_eq!(types, [DType::F32, DType::BF16, DType::F32, DType::F32]);
         (file, values(&parameters))
@@ -168,7 +168,57 @@ fn a_run_starts_from_weights_of_any_kind() {
     let empty = Scratch::new("init-empty");
     assert!(
         refused(empty.path())
-            .ends_with("holds no checkpoint; expected a run, a checkpoint or a safetensors file")
+            .contains("holds no checkpoint; expected a run, a checkpoint, a released model")
     );
     assert!(refused(&path.join("none")).contains("step-00000004/none: "));
+}
+
+/// The transformer of a small network, and a file of it without what the network adds.
+#[test]
+fn a_run_starts_from_a_released_model() {
+    use crate::config::ModelConfig;
+    use crate::weights::fresh::{Fresh, Part, Release};
+    use crate::weights::{Dtype, names::Known};
+    let mut model = ModelConfig::preset("nano").expect("is a preset");
+    (model.dim, model.layers, model.separate_layers, model.text_in) = (48, 2, 1, 48);
+    (model.heads, model.head_dim, model.rotary_dim, model.turn_rows) = (2, 24, 24, 64);
+    let scratch = Scratch::new("released");
+    let fresh =
+        Fresh { release: Release::Three, parts: vec![], layers: None, dtype: Dtype::BF16, seed: 3 };
+    let known = Known::Transformer(model.clone());
+    fresh.write_part(scratch.path(), Part::Dit, &known, &mut |_| {}).expect("memory has room");
+
+    let mut parameters = Parameters::new();
+    let mut ours = model.clone();
+    // Fewer turns, and pictures of other channels.
+    (ours.turn_rows, ours.visual_in) = (8, 9);
+    crate::model::initialise(&ours, &mut parameters, 1).expect("memory has room");
+    parameters.insert("words.embedding.weight", Tensor::full([5, 48], 0.5f32).expect("is small"));
+    let before = parameters.clone();
+    let started = initialise(scratch.path(), &mut parameters).expect("the blocks fit");
+    let table = "prompt_id_embedding.embedding.weight";
+    assert_eq!(started.resized, [(table.to_owned(), 64, 8)]);
+    assert_eq!(started.new, ["vid_in.proj.weight", "words.embedding.weight"]);
+    assert!(started.unused.is_empty());
+    assert_eq!(started.taken + 3, parameters.len());
+    let line = started.to_string();
+    assert!(line.contains("1 resized: prompt_id") && line.contains("2 new: vid_in"), "{line}");
+    let file = Weights::open(&scratch.path().join("dit.pth")).expect("it is whole");
+    for (id, name, value) in parameters.iter() {
+        let values = value.to_vec::<f32>().expect("is f32");
+        let old = before.value(id).to_vec::<f32>().expect("is f32");
+        if started.new.iter().any(|new| new == name) {
+            assert_eq!(values, old, "{name}");
+        } else {
+            let mut stored = Vec::new();
+            file.floats(name, 0..values.len(), &mut stored).expect("it is there");
+            assert_eq!(values, stored, "{name}");
+        }
+    }
+    // Another width fits nowhere: one table.
+    let mut wider = Parameters::new();
+    crate::model::initialise(&ModelConfig { layers: 3, ..model }, &mut wider, 1)
+        .expect("memory has room");
+    let table = initialise(scratch.path(), &mut wider).expect_err("a layer is missing").to_string();
+    assert!(table.contains("missing     blocks.2.attn.proj_qkv.all.weight"), "{table}");
 }
