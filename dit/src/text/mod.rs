@@ -3,7 +3,11 @@
 //! A [`TextEncoder`] answers prompts with features, each prompt on its own. [`Words`] reads them from
 //! the table that a small model trained.
 
+mod base64;
 mod encoder;
+mod file;
+pub mod qwen;
+pub mod t5;
 mod words;
 
 pub use encoder::{Fingerprint, Progress, TextEncoder};

@@ -88,6 +88,11 @@ impl<'c> Checker<'c> {
         &self.case.config
     }
 
+    /// The file of a role; `None` where the case has none.
+    pub(super) fn path(&self, role: &str) -> Option<PathBuf> {
+        self.case.files.get(role).map(|file| self.folder.join(file))
+    }
+
     /// Opens the file of a role; `None` where the case has none.
     pub(super) fn open(&self, role: &str) -> Result<Option<Checkpoint>> {
         self.case.files.get(role).map(|file| Checkpoint::open(&self.folder.join(file))).transpose()
@@ -136,7 +141,11 @@ impl<'c> Checker<'c> {
 
     /// Compares a list of numbers with the golden tensor of that name.
     pub(super) fn values(&mut self, golden: &Checkpoint, name: &str, ours: Vec<f64>) -> Result<()> {
-        let theirs = numbers(golden, name)?;
+        self.lists(name, ours, numbers(golden, name)?)
+    }
+
+    /// Compares a list of numbers with the golden one of that name.
+    pub(super) fn lists(&mut self, name: &str, ours: Vec<f64>, theirs: Vec<f64>) -> Result<()> {
         if ours.len() != theirs.len() {
             let what = format!(
                 "{}: {name} has {} values, ours {}",

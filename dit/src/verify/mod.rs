@@ -14,6 +14,7 @@ mod pth;
 mod rope;
 mod sampler;
 mod session;
+mod tokenizer;
 
 use crate::Result;
 use serde::Serialize;
@@ -89,6 +90,8 @@ fn check(folder: &Path, case: &Case, options: &Options) -> CaseReport {
         "image" => image::check(&mut checker),
         "sampler" => sampler::check(&mut checker),
         "pth" => pth::check(&mut checker),
+        "tokenizer_qwen" => tokenizer::qwen(&mut checker),
+        "tokenizer_t5" => tokenizer::t5(&mut checker),
         _ => return checker.unsupported(),
     };
     checker.finish(outcome)
