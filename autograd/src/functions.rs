@@ -4,7 +4,7 @@ use crate::{Graph, Var};
 use std::sync::Arc;
 use vincie_tensor::ops::{
     Attention, AttentionMask, Binary, Cast, Concat, Expand, GateResidual, Gather, Matmul, Mse,
-    Narrow, Permute, Reduce, Reduction, Reshape, Swiglu, Unary,
+    Narrow, Permute, Reduce, Reduction, Reshape, Softmax, Swiglu, Unary,
 };
 use vincie_tensor::{DType, Result, Shape};
 
@@ -55,6 +55,11 @@ impl Graph<'_> {
             Some(bias) => self.apply_one(Matmul::linear(true), &[x, weight, bias]),
             None => self.apply_one(Matmul::linear(false), &[x, weight]),
         }
+    }
+
+    /// Softmax along the innermost axis.
+    pub fn softmax(&self, x: &Var) -> Result<Var> {
+        self.apply_one(Softmax { scale: 1.0 }, &[x])
     }
 
     /// Rows of `table [V, C]` at `rows` i32 `[n]`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vincie_tensor::ops::{
     Attention, AttentionMask, Binary, Cast, Concat, Convolution, DepthToSpace, Expand,
     GateResidual, Gather, Matmul, Mse, Narrow, Permute, QkNormRotary, QueryBlock, Reduce,
-    Reduction, Reshape, RmsNorm, Swiglu, Unary,
+    Reduction, Reshape, RmsNorm, Softmax, Swiglu, Unary,
 };
 use vincie_tensor::random::{Key, Stream};
 use vincie_tensor::{DType, Op, Shape, Tensor};
@@ -206,6 +206,20 @@ fn products(rows: &mut Rows) {
 }
 
 fn norms(rows: &mut Rows) {
+    for (shape, scale) in [
+        (Shape::from([0, 8]), 1.0),
+        (Shape::from([3, 0]), 1.0),
+        (Shape::from([1]), 1.0),
+        (Shape::from([2, 3, 37]), 0.25),
+        (Shape::from([19, 64]), 1.0),
+    ] {
+        let x = rows.normal(shape);
+        rows.add(&format!("{shape} scale {scale}"), Softmax { scale }, vec![x]);
+    }
+    let x = rows.normal([9, 5]).transpose().expect("two axes");
+    rows.add("of a transposed view", Softmax { scale: 1.0 }, vec![x]);
+    let x = bf16(&rows.normal([4, 24]));
+    rows.add("bf16", Softmax { scale: 1.0 }, vec![x]).tolerance = BF16;
     for (r, c) in [(0, 8), (1, 1), (5, 37), (19, 64)] {
         let inputs = vec![rows.normal([r, c])];
         rows.add(

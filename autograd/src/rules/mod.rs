@@ -17,6 +17,7 @@ mod qk_norm_rotary;
 mod reduce;
 mod reshape;
 mod rms_norm;
+mod softmax;
 mod swiglu;
 mod unary;
 
@@ -92,6 +93,7 @@ fn keep(op: &Op) -> Keep {
         Op::Mse(_) => mse::KEEP,
         Op::QkNormRotary(_) => qk_norm_rotary::KEEP,
         Op::RmsNorm(_) => rms_norm::KEEP,
+        Op::Softmax(_) => softmax::KEEP,
         Op::Swiglu(_) => swiglu::KEEP,
         Op::Unary(op) => unary::keep(*op),
     }
@@ -117,6 +119,7 @@ pub(crate) fn differentiable_results(op: &Op) -> usize {
         | Op::Reduce(_)
         | Op::Reshape(_)
         | Op::RmsNorm(_)
+        | Op::Softmax(_)
         | Op::Swiglu(_)
         | Op::Unary(_) => 1,
     }
@@ -142,6 +145,7 @@ fn label(op: &Op) -> &'static str {
         Op::Reduce(_) => "reduce backward",
         Op::Reshape(_) => "reshape backward",
         Op::RmsNorm(_) => "rms_norm backward",
+        Op::Softmax(_) => "softmax backward",
         Op::Swiglu(_) => "swiglu backward",
         Op::Unary(_) => "unary backward",
     }
@@ -175,6 +179,7 @@ pub(crate) fn backward(
         Op::Reduce(op) => reduce::backward(op, saved, first()),
         Op::Reshape(_) => reshape::backward(saved, first()),
         Op::RmsNorm(op) => rms_norm::backward(op, saved, first()),
+        Op::Softmax(op) => softmax::backward(op, saved, first()),
         Op::Swiglu(op) => swiglu::backward(op, saved, first()),
         Op::Unary(op) => unary::backward(*op, saved, first()),
     })

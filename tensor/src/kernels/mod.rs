@@ -21,6 +21,7 @@ pub mod rms_norm;
 mod runs;
 mod scratch;
 mod simd;
+pub mod softmax;
 mod sweep;
 pub mod swiglu;
 pub mod update;

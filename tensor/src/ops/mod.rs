@@ -18,6 +18,7 @@ mod qk_norm_rotary;
 pub(crate) mod reduce;
 mod reshape;
 mod rms_norm;
+mod softmax;
 mod swiglu;
 mod unary;
 mod update;
@@ -48,6 +49,7 @@ pub use qk_norm_rotary::QkNormRotary;
 pub use reduce::{Reduce, Reduction};
 pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
+pub use softmax::Softmax;
 pub use swiglu::Swiglu;
 pub use unary::Unary;
 pub use update::{
@@ -169,6 +171,8 @@ ops! {
     Reshape,
     /// RMS norm with optional weight and modulation.
     RmsNorm,
+    /// `e^(scale x)` over its sum along the innermost axis.
+    Softmax,
     /// `silu(gate) * up`.
     Swiglu,
     /// Elementwise functions of one tensor.

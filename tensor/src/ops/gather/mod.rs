@@ -6,7 +6,8 @@ mod gpu;
 use super::{Operation, Spec, arity, as_indices, dense, float, indices, place_of, slice};
 use crate::accelerator::Accelerator;
 use crate::reference::Array;
-use crate::{Error, Result, Shape, Tensor};
+use crate::{DType, Element, Error, Result, Shape, Tensor};
+use half::bf16;
 use rayon::prelude::*;
 
 /// Rows handled by one task.
@@ -40,20 +41,13 @@ impl Operation for Gather {
     }
 
     fn forward(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        let (table, rows) = (dense(inputs[0])?, as_indices(inputs[1])?);
-        let width = table.shape()[1];
-        let result = Tensor::build([rows.len(), width], |all: &mut [f32]| {
-            if width == 0 {
-                return;
-            }
-            let source = slice(&table);
-            all.par_chunks_mut(CHUNK * width).zip(rows.par_chunks(CHUNK)).for_each(|(to, rows)| {
-                for (to, &row) in to.chunks_exact_mut(width).zip(rows) {
-                    to.copy_from_slice(&source[row as usize * width..][..width]);
-                }
-            });
-        })?;
-        Ok(vec![result.to_dtype(inputs[0].dtype())?])
+        let (table, rows) = (inputs[0].contiguous()?, as_indices(inputs[1])?);
+        Ok(vec![match table.dtype() {
+            DType::F32 => copy_rows::<f32>(&table, &rows)?,
+            DType::BF16 => copy_rows::<bf16>(&table, &rows)?,
+            DType::I32 => copy_rows::<i32>(&table, &rows)?,
+            DType::U8 => copy_rows::<u8>(&table, &rows)?,
+        }])
     }
 
     fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
@@ -67,6 +61,22 @@ impl Operation for Gather {
         }
         vec![result]
     }
+}
+
+/// The rows of a contiguous table, which may be a file that is much larger than they are.
+fn copy_rows<T: Element>(table: &Tensor, rows: &[u32]) -> Result<Tensor> {
+    let width = table.shape()[1];
+    let source = table.as_slice::<T>().expect("the table is contiguous and of this type");
+    Tensor::build([rows.len(), width], |all: &mut [T]| {
+        if width == 0 {
+            return;
+        }
+        all.par_chunks_mut(CHUNK * width).zip(rows.par_chunks(CHUNK)).for_each(|(to, rows)| {
+            for (to, &row) in to.chunks_exact_mut(width).zip(rows) {
+                to.copy_from_slice(&source[row as usize * width..][..width]);
+            }
+        });
+    })
 }
 
 impl Gather {
