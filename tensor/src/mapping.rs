@@ -28,6 +28,21 @@ impl Mapping {
         &self.bytes
     }
 
+    /// Asks the system to read a stretch that will be wanted soon, without waiting for it. What lies
+    /// outside the file is left out.
+    pub fn prefetch(&self, start: usize, length: usize) {
+        #[cfg(unix)]
+        {
+            let end = start.saturating_add(length).min(self.bytes.len());
+            if start < end {
+                // A system that refuses reads it later, which costs time only.
+                let _ = self.bytes.advise_range(memmap2::Advice::WillNeed, start, end - start);
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = (start, length);
+    }
+
     /// Gives the memory of a stretch back to the system, whole pages only. The bytes stay readable:
     /// they come from the file again when they are next asked for. What a program streams through
     /// once stays small in memory this way.

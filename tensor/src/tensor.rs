@@ -409,7 +409,10 @@ impl Tensor {
         }
         let mut view = self.clone();
         view.shape = self.shape.with_dim(axis, length);
-        view.offset += start * self.strides[axis];
+        // A view of nothing stays where it is: its start may lie behind the memory.
+        if view.count() > 0 {
+            view.offset += start * self.strides[axis];
+        }
         Ok(view)
     }
 
@@ -443,8 +446,8 @@ fn span(shape: Shape, strides: Strides) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);
     }
-    let steps = shape.iter().zip(strides.iter());
-    steps.fold(Some(1usize), |span, (&dim, &step)| span?.checked_add((dim - 1).checked_mul(step)?))
+    let mut steps = shape.iter().zip(strides.iter());
+    steps.try_fold(1usize, |span, (&dim, &step)| span.checked_add((dim - 1).checked_mul(step)?))
 }
 
 impl fmt::Debug for Tensor {
@@ -461,6 +464,13 @@ mod tests {
         let shape = shape.into();
         let data: Vec<f32> = (0..shape.count()).map(|i| i as f32).collect();
         Tensor::from_slice(&data, shape).unwrap()
+    }
+
+    #[test]
+    fn views_of_nothing_hold_nothing() {
+        let nothing = counting([0, 60]).narrow(1, 40, 20).unwrap();
+        assert_eq!(nothing.as_slice::<f32>(), Some(&[][..]));
+        assert_eq!(counting([3]).narrow(0, 3, 0).unwrap().to_vec::<f32>().unwrap(), [0.0; 0]);
     }
 
     #[test]

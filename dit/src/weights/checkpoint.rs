@@ -309,6 +309,14 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Asks the system to read a tensor that will be wanted soon, without waiting for it.
+    pub fn prefetch(&self, name: &str) {
+        if let Some(entry) = self.entries.get(name) {
+            let span = entry.span();
+            self.files[entry.file].1.prefetch(span.start, span.len());
+        }
+    }
+
     /// Lets the system take back the memory under a tensor that has been read; reading it again brings
     /// it back from the file. Tensors that are views of it stay valid.
     pub fn release(&self, name: &str) {
