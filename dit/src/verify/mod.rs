@@ -14,6 +14,7 @@ mod pth;
 mod rope;
 mod sampler;
 mod session;
+mod text;
 mod tokenizer;
 
 use crate::Result;
@@ -90,6 +91,8 @@ fn check(folder: &Path, case: &Case, options: &Options) -> CaseReport {
         "image" => image::check(&mut checker),
         "sampler" => sampler::check(&mut checker),
         "pth" => pth::check(&mut checker),
+        "text_qwen" => text::qwen(&mut checker),
+        "text_t5" => text::t5(&mut checker),
         "tokenizer_qwen" => tokenizer::qwen(&mut checker),
         "tokenizer_t5" => tokenizer::t5(&mut checker),
         _ => return checker.unsupported(),

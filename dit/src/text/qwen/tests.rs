@@ -23,7 +23,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 }
 
 /// All bytes, then some longer tokens.
-fn vocabulary() -> String {
+pub(crate) fn vocabulary() -> String {
     let bytes = (0..=255u8).map(|byte| vec![byte]);
     let longer = ["in", "th", "the", " the", "he", "é"].map(|token| token.as_bytes().to_vec());
     let line = |(rank, token): (usize, Vec<u8>)| format!("{} {rank}\n", base64(&token));

@@ -130,10 +130,7 @@ impl Tokenizer {
 
     /// Tokens of a prompt: at most `limit`, which is at least 1, the last one being the end token.
     pub fn prompt(&self, text: &str, limit: usize) -> Result<Vec<u32>> {
-        let mut tokens = self.encode(text)?;
-        tokens.truncate(limit - 1);
-        tokens.push(self.end);
-        Ok(tokens)
+        Ok(with_end(self.encode(text)?, self.end, limit))
     }
 
     /// Tokens of a text without special strings.
@@ -154,6 +151,14 @@ impl Tokenizer {
         }
         self.ranks.get(bytes).copied()
     }
+}
+
+/// At most `limit` tokens, which is at least 1, the last one being `end`: where there are as many or more
+/// it takes the place of the last.
+pub fn with_end(mut tokens: Vec<u32>, end: u32, limit: usize) -> Vec<u32> {
+    tokens.truncate(limit - 1);
+    tokens.push(end);
+    tokens
 }
 
 /// The token and rank of a line.

@@ -11,7 +11,7 @@ mod split;
 mod unigram;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::text::file;
 use crate::{Error, Result};

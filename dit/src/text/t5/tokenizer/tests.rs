@@ -47,7 +47,7 @@ fn character_map() -> Vec<u8> {
     bytes
 }
 
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     let vocabulary: Vec<Value> =
         PIECES.iter().map(|(piece, score, _)| json!([piece, score])).collect();
     let added = |id: u32, content: &str| json!({"id": id, "content": content, "special": true});
