@@ -3,6 +3,7 @@
 mod attention;
 mod gpu_check;
 mod step;
+mod text;
 mod timing;
 
 use crate::console::Console;
@@ -17,7 +18,7 @@ use vincie_dit::network::AttentionKind;
 use vincie_tensor::Accelerator;
 use vincie_tensor::kernels::{self, Simd};
 
-/// Measure training steps and attention on this machine; check a GPU against the emulator.
+/// Measure training steps, attention and the text encoder on this machine; check a GPU against the emulator.
 ///
 /// Every figure is the best and the median of repeated runs after two that do not count. Utilisation
 /// is a share of the machine's peak, which is measured in the same run. `tests/peers` holds the same
@@ -36,6 +37,7 @@ pub(crate) struct Arguments {
 enum What {
     Step(step::Arguments),
     Attention(attention::Arguments),
+    Text(text::Arguments),
     GpuCheck(gpu_check::Arguments),
     #[command(hide = true)]
     GpuWorker(gpu_check::worker::Arguments),
@@ -104,6 +106,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     match arguments.what {
         What::Step(arguments) => step::run(arguments, console),
         What::Attention(arguments) => attention::run(arguments, console),
+        What::Text(arguments) => text::run(arguments, console),
         What::GpuCheck(arguments) => gpu_check::run(&arguments, console),
         What::GpuWorker(arguments) => gpu_check::worker::run(&arguments, console),
     }
