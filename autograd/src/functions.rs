@@ -3,8 +3,8 @@
 use crate::{Graph, Var};
 use std::sync::Arc;
 use vincie_tensor::ops::{
-    Attention, AttentionMask, Binary, Cast, Concat, Expand, GateResidual, Gather, Matmul, Mse,
-    Narrow, Permute, Reduce, Reduction, Reshape, Softmax, Swiglu, Unary,
+    Attention, AttentionMask, Binary, Cast, Concat, Expand, GateResidual, Gather, LayerNorm,
+    Matmul, Mse, Narrow, Permute, Reduce, Reduction, Reshape, Softmax, Swiglu, Unary,
 };
 use vincie_tensor::{DType, Result, Shape};
 
@@ -57,9 +57,23 @@ impl Graph<'_> {
         }
     }
 
+    /// [`Self::linear`] with an f32 result of factors of any type.
+    pub fn linear_to_f32(&self, x: &Var, weight: &Var, bias: Option<&Var>) -> Result<Var> {
+        let op = Matmul { result: Some(DType::F32), ..Matmul::linear(bias.is_some()) };
+        let inputs: Vec<&Var> = [x, weight].into_iter().chain(bias).collect();
+        self.apply_one(op, &inputs)
+    }
+
     /// Softmax along the innermost axis.
     pub fn softmax(&self, x: &Var) -> Result<Var> {
         self.apply_one(Softmax { scale: 1.0 }, &[x])
+    }
+
+    /// `(x - mean) / sqrt(variance + epsilon)` over the last axis, times a weight and plus a bias,
+    /// where they are given.
+    pub fn layer_norm(&self, x: &Var, affine: Option<[&Var; 2]>, epsilon: f32) -> Result<Var> {
+        let inputs: Vec<&Var> = [x].into_iter().chain(affine.into_iter().flatten()).collect();
+        self.apply_one(LayerNorm { epsilon, is_affine: affine.is_some() }, &inputs)
     }
 
     /// Rows of `table [V, C]` at `rows` i32 `[n]`.

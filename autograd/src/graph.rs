@@ -3,6 +3,9 @@
 //! Invariant: nodes stand in the order they were computed, so walking them backwards meets every use
 //! of a value before the op that made it, always in the same order: gradients are sums in a fixed
 //! order and have the same bits every time, recomputed or not.
+//!
+//! Gradients of parameters, and whatever is a sum over rows or uses, are f32; a rule that computes
+//! rounds its result's gradient to the result's type first.
 
 use crate::parameters::{ParameterId, Parameters};
 use crate::rules::{self, Saved};
@@ -201,7 +204,8 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// Gradient of a parameter; `None` where the loss does not depend on it.
+    /// Gradient of a parameter, f32 whatever the parameter is; `None` where the loss does not depend
+    /// on it.
     pub fn parameter(&self, id: ParameterId) -> Option<&Tensor> {
         self.parameters[id.index()].as_ref()
     }
@@ -249,6 +253,8 @@ impl<'a, 'g> Walk<'a, 'g> {
     }
 
     fn add(&mut self, origin: Origin, gradient: Tensor) -> Result<()> {
+        let is_parameter = matches!(origin, Origin::Parameter(_));
+        let gradient = if is_parameter { gradient.to_f32()? } else { gradient };
         add_to(self.slot(origin), gradient)
     }
 

@@ -65,6 +65,16 @@ impl Parameters {
         Ok(Self { names: self.names.clone(), values, by_name: self.by_name.clone() })
     }
 
+    /// The same parameters with matrices and tables in another type: bf16 rounds to nearest even.
+    /// Vectors (biases, norms, modulation) become f32: they are few, every row meets the same
+    /// rounding of theirs, and they are added to and multiplied with f32 values.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let stored = |value: &Tensor| if value.shape().rank() < 2 { DType::F32 } else { dtype };
+        let values = self.values.iter().map(|value| value.to_dtype(stored(value)));
+        let values = values.collect::<Result<_>>()?;
+        Ok(Self { names: self.names.clone(), values, by_name: self.by_name.clone() })
+    }
+
     /// The accelerator that the parameters lie on; `None` on the host.
     pub fn accelerator(&self) -> Option<&Accelerator> {
         self.values.first().and_then(Tensor::accelerator)

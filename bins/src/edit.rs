@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::device::DeviceArgument;
+use crate::dtype::DTypeArgument;
 use crate::failure::Failure;
 use crate::number::within;
 use crate::publish::Folder;
@@ -71,6 +72,9 @@ pub(crate) struct Arguments {
     out: PathBuf,
 
     #[command(flatten)]
+    numbers: DTypeArgument,
+
+    #[command(flatten)]
     device: DeviceArgument,
 }
 
@@ -129,6 +133,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     let output = Folder::begin(&arguments.out)?;
     let place = arguments.device.place()?;
     let mut model = TrainedModel::load(&arguments.model)?;
+    model.store_as(arguments.numbers.dtype)?;
     model.move_to(place.as_ref())?;
     let [height, width] = model.size;
     let read = |path: &PathBuf| {

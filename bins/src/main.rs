@@ -13,6 +13,7 @@ mod convert;
 mod device;
 mod disk;
 mod doctor;
+mod dtype;
 mod edit;
 mod failure;
 mod inspect;

@@ -5,8 +5,9 @@ use crate::device::DeviceArgument;
 use crate::failure::Failure;
 use clap::Args;
 use std::path::PathBuf;
-use vincie_dit::train::config::TrainConfig;
+use vincie_dit::train::config::{NumberType, TrainConfig};
 use vincie_dit::train::{Event, Run};
+use vincie_tensor::DType;
 
 /// Train a model on sessions.
 ///
@@ -39,6 +40,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     check_finite: bool,
 
+    /// Type that weights and activations are stored in, f32 or bf16, in place of run.dtype
+    #[arg(long, value_name = "TYPE", conflicts_with = "resume", hide_possible_values = true)]
+    #[arg(value_parser = crate::dtype::parser())]
+    dtype: Option<DType>,
+
     /// Print a configuration with every key and end
     #[arg(long, conflicts_with_all = ["config", "resume"])]
     template: bool,
@@ -56,6 +62,9 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         (Some(path), _) => {
             let mut config = TrainConfig::read(path, &arguments.changes)?;
             config.run.check_finite |= arguments.check_finite;
+            if let Some(dtype) = arguments.dtype {
+                config.run.dtype = NumberType::of(dtype);
+            }
             Run::start(config)?
         }
         (None, Some(root)) => {

@@ -3,6 +3,7 @@
 mod placement;
 
 use crate::accelerator;
+use crate::kernels::{Simd, convert};
 use crate::mapping::Mapping;
 use crate::storage::Storage;
 use crate::{DType, Element, Error, Result, Shape, Strides};
@@ -304,7 +305,12 @@ impl Tensor {
         }
         match self.dtype {
             DType::F32 => Ok(self.clone()),
-            DType::BF16 => self.convert(|v: bf16| v.to_f32()),
+            DType::BF16 => match self.as_slice::<bf16>() {
+                Some(from) => Self::build(self.shape, |to: &mut [f32]| {
+                    convert::from_bf16(Simd::detect(), from, to);
+                }),
+                None => self.convert(|v: bf16| v.to_f32()),
+            },
             DType::I32 => self.convert(|v: i32| v as f32),
             DType::U8 => self.convert(|v: u8| f32::from(v)),
         }
@@ -319,7 +325,12 @@ impl Tensor {
         match (self.dtype, dtype) {
             (from, to) if from == to => Ok(self.clone()),
             (_, DType::F32) => self.to_f32(),
-            (DType::F32, DType::BF16) => self.convert(bf16::from_f32),
+            (DType::F32, DType::BF16) => match self.as_slice::<f32>() {
+                Some(from) => Self::build(self.shape, |to: &mut [bf16]| {
+                    convert::to_bf16(Simd::detect(), from, to);
+                }),
+                None => self.convert(bf16::from_f32),
+            },
             (got, _) => Err(Error::DType {
                 op: "cast",
                 argument: "tensor",

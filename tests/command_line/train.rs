@@ -82,6 +82,26 @@ fn any_number_of_threads_and_recomputation_give_the_same_bits() {
     assert!(one == run("three", "3", "true"), "recomputed blocks give other bits");
 }
 
+/// Weights are stored in bf16, their masters and averages are not, and nothing is lost between two
+/// halves of a run.
+#[test]
+fn a_bf16_run_goes_on_bit_for_bit_and_edits() {
+    let scratch = with_sessions();
+    let line = ["train", "--config", "train.toml", "--dtype", "bf16", "--quiet"];
+    scratch.run(line).passed();
+    let straight = last_checkpoint(&scratch, "run");
+    let (model, averages) = (straight[0].len(), straight[1].len());
+    assert!(2 * model < averages + averages / 10, "{model} bytes beside {averages}");
+    let half = ["--set", "run.output=half", "--set", "run.steps=5"];
+    scratch.run(line.into_iter().chain(half)).passed();
+    scratch.run(["train", "--resume", "half", "--steps", "10", "--quiet"]).passed();
+    assert!(last_checkpoint(&scratch, "half") == straight, "5 + 5 steps are not 10");
+    let resumed = ["train", "--resume", "half", "--dtype", "f32"];
+    scratch.run_without_trace(&resumed).refused(2, &["--dtype", "--resume"]);
+    let edit = ["edit", "--model", "run", "--prompt", "a flower", "--steps", "2", "--out", "story"];
+    scratch.run(edit.into_iter().chain(["--dtype", "bf16", "--quiet"])).passed();
+}
+
 /// A run is killed again and again, most often inside a save, since it saves after every step, and
 /// goes on each time; another stops at step 5 of its own accord.
 #[test]

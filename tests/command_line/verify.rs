@@ -99,4 +99,11 @@ fn the_golden_numbers_of_the_repository_pass() {
     let tensors = |case: &serde_json::Value| case["tensors"].as_array().map_or(0, Vec::len);
     let compared: usize = run["cases"].as_array().into_iter().flatten().map(tensors).sum();
     assert!(compared > 150, "only {compared} tensors were compared");
+    let run = Scratch::new().run(["verify", &golden, "--dtype", "bf16"]).passed();
+    let count = listed["cases"].as_array().map_or(0, Vec::len);
+    let counts = format!("{count} passed, 0 failed, 0 unsupported");
+    assert_eq!(run.lines().last(), Some(counts.as_str()));
+    let device = ["--case", "swiglu", "--dtype", "bf16", "--device", "emulated"];
+    let run = Scratch::new().run(["verify", &golden].into_iter().chain(device)).passed();
+    assert_eq!(run.lines().last(), Some("1 passed, 0 failed, 0 unsupported"));
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use vincie_tensor::ops::{
     Attention, AttentionMask, Binary, Cast, Concat, Convolution, DepthToSpace, Expand,
-    GateResidual, Gather, Matmul, Mse, Narrow, Permute, QkNormRotary, QueryBlock, Reduce,
-    Reduction, Reshape, RmsNorm, Softmax, Swiglu, Unary,
+    GateResidual, Gather, LayerNorm, Matmul, Mse, Narrow, Permute, QkNormRotary, QueryBlock,
+    Reduce, Reduction, Reshape, RmsNorm, Softmax, Swiglu, Unary,
 };
 use vincie_tensor::random::{Key, Stream};
 use vincie_tensor::{DType, Op, Shape, Tensor};
@@ -32,6 +32,16 @@ pub struct Case {
 const F32: f64 = 2e-6;
 /// Rounding of bf16 results.
 const BF16: f64 = 8e-3;
+/// Rounding of gradients of bf16 tensors, from results' gradients that are rounded, too.
+const GRADIENT_BF16: f64 = 2e-2;
+
+impl Case {
+    /// Largest deviation of a gradient, relative to its largest value.
+    pub fn gradient_tolerance(&self) -> f64 {
+        let is_rounded = self.inputs.iter().any(|input| input.dtype() == DType::BF16);
+        if is_rounded || self.tolerance >= BF16 { GRADIENT_BF16 } else { 50.0 * self.tolerance }
+    }
+}
 
 /// Makes inputs; every draw is another stream of the same seed.
 struct Rows {
@@ -77,9 +87,56 @@ pub fn cases() -> Vec<Case> {
     products(&mut rows);
     norms(&mut rows);
     attention(&mut rows);
+    mixed(&mut rows);
+    in_bf16(&mut rows);
     convolutions(&mut rows);
     pictures(&mut rows);
     rows.all
+}
+
+/// Types as training in bf16 has them: f32 vectors and residual stream around bf16 products.
+fn mixed(rows: &mut Rows) {
+    let groups = indices(&[1, 0, 2, 2, 1]);
+    for c in [37, 64] {
+        let mut inputs = vec![rows.normal([5, c])];
+        inputs.extend([rows.normal([3, c]), rows.normal([3, c]), rows.normal([c])]);
+        inputs.extend([rows.normal([c]), groups.clone()]);
+        let result = Some(DType::BF16);
+        let op = RmsNorm { epsilon: 1e-5, has_weight: false, is_modulated: true, result };
+        rows.add(&format!("modulated [5, {c}] to bf16"), op, inputs).tolerance = BF16;
+        let x = bf16(&rows.normal([5, c]));
+        let inputs = vec![x, rows.normal([3, c]), rows.normal([c]), rows.normal([5, c])];
+        let inputs = inputs.into_iter().chain([groups.clone()]).collect();
+        rows.add(&format!("of bf16 [5, {c}] into f32"), GateResidual, inputs);
+        let inputs = vec![bf16(&rows.normal([5, 24])), bf16(&rows.normal([c, 24]))];
+        let inputs = inputs.into_iter().chain([rows.normal([c])]).collect();
+        let op = Matmul { result: Some(DType::F32), ..Matmul::linear(true) };
+        rows.add(&format!("bf16 to f32 with bias, {c} columns"), op, inputs);
+    }
+    let (p, t, w) = (bf16(&rows.normal([9, 48])), rows.normal([9, 48]), rows.normal([9]));
+    let case = rows.add("bf16 against f32", Mse, vec![p, t, w]);
+    (case.tolerance, case.differentiable) = (BF16, vec![0]);
+}
+
+/// The rows before once more, with bf16 in place of f32 tensors.
+fn in_bf16(rows: &mut Rows) {
+    let is_exact = |case: &&Case| {
+        let is_wide = case.inputs.iter().all(|input| input.dtype() != DType::BF16);
+        is_wide && !matches!(case.op, Op::Cast(_) | Op::Mse(_))
+    };
+    let rounded = |case: &Case| {
+        // Rotary tables are f32 in any case.
+        let tables = if matches!(case.op, Op::QkNormRotary(_)) { 2 } else { 0 };
+        let count = case.inputs.len() - tables;
+        let inputs = case.inputs.iter().enumerate().map(|(i, input)| match input.dtype() {
+            DType::F32 if i < count => bf16(input),
+            _ => input.clone(),
+        });
+        let name = format!("{} in bf16", case.name);
+        Case { name, inputs: inputs.collect(), tolerance: BF16, ..case.clone() }
+    };
+    let all: Vec<Case> = rows.all.iter().filter(is_exact).map(rounded).collect();
+    rows.all.extend(all);
 }
 
 fn elementwise(rows: &mut Rows) {
@@ -173,7 +230,7 @@ fn products(rows: &mut Rows) {
             let a = if transpose_a { [k, m] } else { [m, k] };
             let b = if transpose_b { [n, k] } else { [k, n] };
             let inputs = vec![rows.normal(a), rows.normal(b)];
-            let op = Matmul { transpose_a, transpose_b, has_bias: false };
+            let op = Matmul { transpose_a, transpose_b, has_bias: false, result: None };
             rows.add(
                 &format!("{m} x {n} x {k} {}{}", transpose_a as u8, transpose_b as u8),
                 op,
@@ -188,7 +245,7 @@ fn products(rows: &mut Rows) {
     let inputs = vec![rows.normal([3, 8, 4]), rows.normal([3, 5, 8])];
     rows.add(
         "batched transposed",
-        Matmul { transpose_a: true, transpose_b: true, has_bias: false },
+        Matmul { transpose_a: true, transpose_b: true, has_bias: false, result: None },
         inputs,
     );
     // Long sums with a small result, which a device cuts into parts, the last one shorter.
@@ -199,7 +256,11 @@ fn products(rows: &mut Rows) {
     let a = rows.normal([9, 6]).narrow(1, 1, 4).expect("in range");
     let inputs =
         vec![a, rows.normal([4, 3]).transpose().expect("two axes").contiguous().expect("fits")];
-    rows.add("of views", Matmul { transpose_a: false, transpose_b: true, has_bias: false }, inputs);
+    rows.add(
+        "of views",
+        Matmul { transpose_a: false, transpose_b: true, has_bias: false, result: None },
+        inputs,
+    );
     let inputs = vec![bf16(&rows.normal([6, 32])), bf16(&rows.normal([10, 32]))];
     let case = rows.add("bf16", Matmul::linear(false), inputs);
     (case.tolerance, case.differentiable) = (BF16, Vec::new());
@@ -220,17 +281,27 @@ fn norms(rows: &mut Rows) {
     rows.add("of a transposed view", Softmax { scale: 1.0 }, vec![x]);
     let x = bf16(&rows.normal([4, 24]));
     rows.add("bf16", Softmax { scale: 1.0 }, vec![x]).tolerance = BF16;
+    for (r, c) in [(0, 8), (2, 0), (3, 2), (5, 37), (140, 64)] {
+        for is_affine in [false, true] {
+            let mut inputs = vec![rows.normal([r, c])];
+            if is_affine {
+                inputs.extend([rows.normal([c]), rows.normal([c])]);
+            }
+            let op = LayerNorm { epsilon: 1e-3, is_affine };
+            rows.add(&format!("[{r}, {c}] affine {is_affine}"), op, inputs).tolerance = 2.0 * F32;
+        }
+    }
     for (r, c) in [(0, 8), (1, 1), (5, 37), (19, 64)] {
         let inputs = vec![rows.normal([r, c])];
         rows.add(
             &format!("plain [{r}, {c}]"),
-            RmsNorm { epsilon: 1e-5, has_weight: false, is_modulated: false },
+            RmsNorm { epsilon: 1e-5, has_weight: false, is_modulated: false, result: None },
             inputs,
         );
         let inputs = vec![rows.normal([r, c]), rows.normal([c])];
         rows.add(
             &format!("weight [{r}, {c}]"),
-            RmsNorm { epsilon: 1e-5, has_weight: true, is_modulated: false },
+            RmsNorm { epsilon: 1e-5, has_weight: true, is_modulated: false, result: None },
             inputs,
         );
         let groups: Vec<i32> = (0..r as i32).map(|i| [1, 0, 2, 2][i as usize % 4]).collect();
@@ -247,7 +318,7 @@ fn norms(rows: &mut Rows) {
                 inputs.push(rows.normal([c]));
             }
             inputs.extend(modulation.iter().cloned());
-            let op = RmsNorm { epsilon: 1e-5, has_weight, is_modulated: true };
+            let op = RmsNorm { epsilon: 1e-5, has_weight, is_modulated: true, result: None };
             rows.add(&format!("modulated [{r}, {c}] weight {has_weight}"), op, inputs);
         }
         let inputs = vec![
@@ -325,7 +396,8 @@ fn attention(rows: &mut Rows) {
         ),
     ];
     for (what, queries, keys, mask) in masks {
-        for (heads, dim) in [(1, 8), (2, 32), (3, 5)] {
+        let large: &[_] = if what == "block-causal" { &[(2, 64), (1, 128)] } else { &[] };
+        for &(heads, dim) in [(1, 8), (2, 32), (3, 5)].iter().chain(large) {
             let width = heads * dim;
             let inputs = vec![
                 rows.normal([queries, width]),

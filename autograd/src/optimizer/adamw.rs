@@ -2,7 +2,7 @@
 
 use super::Clip;
 use crate::parameters::moved;
-use crate::{Error, Parameters, Result};
+use crate::{Error, ParameterId, Parameters, Result};
 use vincie_tensor::{Accelerator, DType, Tensor, ops};
 
 /// The optimizer's constants.
@@ -25,6 +25,9 @@ impl Default for AdamWConfig {
     }
 }
 
+/// An entry of [`Parameters::iter`].
+type Named<'p> = (ParameterId, &'p str, &'p Tensor);
+
 /// Moments of all parameters, and f32 masters of those stored in bf16.
 #[derive(Debug)]
 pub struct AdamW {
@@ -38,18 +41,32 @@ pub struct AdamW {
 impl AdamW {
     /// Zero moments for these parameters.
     pub fn new(parameters: &Parameters, config: AdamWConfig) -> Result<Self> {
+        Self::with_masters(parameters, parameters, config)
+    }
+
+    /// [`Self::new`] for parameters that were rounded from f32 values: those become the masters.
+    pub fn with_masters(
+        parameters: &Parameters,
+        exact: &Parameters,
+        config: AdamWConfig,
+    ) -> Result<Self> {
         let zeros = || -> Result<Vec<Tensor>> {
             parameters
                 .iter()
                 .map(|(_, _, value)| Tensor::zeros(value.shape(), DType::F32))
                 .collect()
         };
-        let master = |value: &Tensor| -> Result<Option<Tensor>> {
-            if value.dtype() == DType::F32 { Ok(None) } else { value.to_f32().map(Some) }
+        let master = |((_, _, value), (_, _, exact)): (Named<'_>, Named<'_>)| {
+            (value.dtype() != DType::F32).then(|| exact.to_f32()).transpose()
         };
-        let masters =
-            parameters.iter().map(|(_, _, value)| master(value)).collect::<Result<_>>()?;
+        let masters = parameters.iter().zip(exact.iter()).map(master).collect::<Result<_>>()?;
         Ok(Self { config, steps: 0, first: zeros()?, second: zeros()?, masters })
+    }
+
+    /// The f32 values of all parameters: masters of those stored in bf16, the others themselves.
+    pub fn exact<'t>(&'t self, parameters: &'t Parameters) -> impl Iterator<Item = &'t Tensor> {
+        let values = parameters.iter().map(|(_, _, value)| value);
+        self.masters.iter().zip(values).map(|(master, value)| master.as_ref().unwrap_or(value))
     }
 
     /// Steps taken.

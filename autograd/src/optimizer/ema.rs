@@ -21,9 +21,10 @@ impl Ema {
         Ok(Self { decay, values })
     }
 
-    /// `average = decay average + (1 - decay) value`, for every parameter.
-    pub fn update(&mut self, parameters: &Parameters) -> Result<()> {
-        for ((_, _, value), average) in parameters.iter().zip(&mut self.values) {
+    /// `average = decay average + (1 - decay) value`, for the value of every parameter, such as
+    /// [`AdamW::exact`](super::AdamW::exact) gives them.
+    pub fn update<'t>(&mut self, values: impl Iterator<Item = &'t Tensor>) -> Result<()> {
+        for (value, average) in values.zip(&mut self.values) {
             if let Some(place) = average.accelerator() {
                 ops::ema_on(place, average, value, self.decay)?;
                 continue;

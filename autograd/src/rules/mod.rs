@@ -9,6 +9,7 @@ mod depth_to_space;
 mod expand;
 mod gate_residual;
 mod gather;
+mod layer_norm;
 mod matmul;
 mod mse;
 mod narrow;
@@ -30,6 +31,7 @@ pub(crate) struct Saved {
     results: Vec<Option<Tensor>>,
     shapes: Vec<Shape>,
     dtypes: Vec<DType>,
+    result_dtypes: Vec<DType>,
 }
 
 /// Which tensors a rule needs, by position.
@@ -62,6 +64,7 @@ impl Saved {
             results: results.iter().enumerate().map(|(i, t)| kept(keep.results, i, t)).collect(),
             shapes: inputs.iter().map(|t| t.shape()).collect(),
             dtypes: inputs.iter().map(|t| t.dtype()).collect(),
+            result_dtypes: results.iter().map(Tensor::dtype).collect(),
         }
     }
 
@@ -89,6 +92,7 @@ fn keep(op: &Op) -> Keep {
         Op::Convolution(_) => convolution::KEEP,
         Op::GateResidual(_) => gate_residual::KEEP,
         Op::Gather(_) => gather::KEEP,
+        Op::LayerNorm(_) => layer_norm::KEEP,
         Op::Matmul(_) => matmul::KEEP,
         Op::Mse(_) => mse::KEEP,
         Op::QkNormRotary(_) => qk_norm_rotary::KEEP,
@@ -112,6 +116,7 @@ pub(crate) fn differentiable_results(op: &Op) -> usize {
         | Op::Expand(_)
         | Op::GateResidual(_)
         | Op::Gather(_)
+        | Op::LayerNorm(_)
         | Op::Matmul(_)
         | Op::Mse(_)
         | Op::Narrow(_)
@@ -122,6 +127,34 @@ pub(crate) fn differentiable_results(op: &Op) -> usize {
         | Op::Softmax(_)
         | Op::Swiglu(_)
         | Op::Unary(_) => 1,
+    }
+}
+
+/// Whether the rule computes with the gradient in the type of the result. Rules that move, sum or
+/// repeat elements leave it as it is: a sum over uses or rows stays f32 until something computes.
+fn computes(op: &Op) -> bool {
+    match op {
+        Op::Attention(_)
+        | Op::Binary(_)
+        | Op::Convolution(_)
+        | Op::GateResidual(_)
+        | Op::LayerNorm(_)
+        | Op::Matmul(_)
+        | Op::QkNormRotary(_)
+        | Op::RmsNorm(_)
+        | Op::Softmax(_)
+        | Op::Swiglu(_)
+        | Op::Unary(_) => true,
+        Op::Cast(_)
+        | Op::Concat(_)
+        | Op::DepthToSpace(_)
+        | Op::Expand(_)
+        | Op::Gather(_)
+        | Op::Mse(_)
+        | Op::Narrow(_)
+        | Op::Permute(_)
+        | Op::Reduce(_)
+        | Op::Reshape(_) => false,
     }
 }
 
@@ -137,6 +170,7 @@ fn label(op: &Op) -> &'static str {
         Op::Expand(_) => "expand backward",
         Op::GateResidual(_) => "gate_residual backward",
         Op::Gather(_) => "gather backward",
+        Op::LayerNorm(_) => "layer_norm backward",
         Op::Matmul(_) => "matmul backward",
         Op::Mse(_) => "mse backward",
         Op::Narrow(_) => "narrow backward",
@@ -156,9 +190,16 @@ fn label(op: &Op) -> &'static str {
 pub(crate) fn backward(
     op: &Op,
     saved: &Saved,
-    gradients: Vec<Option<Tensor>>,
+    mut gradients: Vec<Option<Tensor>>,
     needed: &[bool],
 ) -> Result<Vec<Option<Tensor>>> {
+    if computes(op) {
+        for (gradient, dtype) in gradients.iter_mut().zip(&saved.result_dtypes) {
+            if let Some(gradient) = gradient {
+                *gradient = gradient.to_dtype(*dtype)?;
+            }
+        }
+    }
     let watched: Vec<&Tensor> = gradients.iter().flatten().collect();
     let first = || gradients[0].as_ref().expect("the only differentiable result has a gradient");
     watch::observe_gradient(label(op), &watched, || match op {
@@ -171,6 +212,7 @@ pub(crate) fn backward(
         Op::Expand(_) => expand::backward(saved, first()),
         Op::GateResidual(op) => gate_residual::backward(op, saved, first()),
         Op::Gather(op) => gather::backward(op, saved, first()),
+        Op::LayerNorm(op) => layer_norm::backward(op, saved, first()),
         Op::Matmul(op) => matmul::backward(op, saved, first(), needed),
         Op::Mse(op) => mse::backward(op, saved, first()),
         Op::Narrow(op) => narrow::backward(op, saved, first()),

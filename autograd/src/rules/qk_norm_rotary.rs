@@ -2,7 +2,7 @@
 
 use super::{Keep, Saved};
 use vincie_tensor::ops::QkNormRotary;
-use vincie_tensor::{DType, Result, Tensor};
+use vincie_tensor::{Result, Tensor};
 
 pub(super) const KEEP: Keep = Keep::inputs(u32::MAX).and_results(0b1000);
 
@@ -14,7 +14,7 @@ pub(super) fn backward(
     let tokens = saved.result(3).shape()[0];
     let full = |i: usize| match &grads[i] {
         Some(grad) => Ok(grad.clone()),
-        None => Tensor::zeros([tokens, op.heads * op.head_dim], DType::F32),
+        None => saved.result(3).zeros_beside([tokens, op.heads * op.head_dim], saved.dtypes[0]),
     };
     let (q, k, v) = (full(0)?, full(1)?, full(2)?);
     let streams = op.backward(&saved.all_inputs(), saved.result(3), [&q, &k, &v])?;

@@ -3,6 +3,7 @@
 use super::timing::{Timing, measure, peak_resident};
 use super::{Common, Place};
 use crate::console::Console;
+use crate::dtype::DTypeArgument;
 use crate::failure::Failure;
 use crate::table::{Align, Table};
 use clap::Args;
@@ -16,7 +17,7 @@ use vincie_dit::network::AttentionKind;
 use vincie_dit::{patch, rotary::AnglePrecision};
 use vincie_tensor::ops::watch;
 use vincie_tensor::random::{Key, Stream};
-use vincie_tensor::{Accelerator, Tensor, pool};
+use vincie_tensor::{Accelerator, DType, Tensor, pool};
 
 /// Presets with the picture side, frames and text tokens a turn that they are measured with.
 const WORK: [(&str, [usize; 3]); 4] =
@@ -27,7 +28,7 @@ const TIME: f32 = 500.0;
 
 /// Time one training step: forward, velocity loss on all frames, backward, AdamW.
 ///
-/// Each of the preset's turns is text and one frame, of random numbers; f32 throughout. The same
+/// Each of the preset's turns is text and one frame, of random numbers. The same
 /// work in PyTorch is `tests/peers/torch_nadit.py bench --what train`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie bench step --preset small --threads 1\n  \
@@ -57,6 +58,9 @@ pub(super) struct Arguments {
     profile: bool,
 
     #[command(flatten)]
+    numbers: DTypeArgument,
+
+    #[command(flatten)]
     common: Common,
 }
 
@@ -66,6 +70,7 @@ struct Answer {
     attention: AttentionKind,
     layers: usize,
     recompute: bool,
+    dtype: String,
     place: Place,
     parameters: usize,
     tokens: usize,
@@ -102,7 +107,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         .into_iter()
         .find(|(name, _)| *name == arguments.preset)
         .expect("the argument's parser takes these names only");
-    let mut work = Work::new(config, sizes, arguments.attention, arguments.recompute)?;
+    let mut work = Work::new(config, sizes, &arguments)?;
     if let Some(place) = &place {
         work.move_to(place)?;
     }
@@ -117,19 +122,22 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     let gflop = 3e-9 * model::forward_flops(work.transformer.config(), &work.layout) as f64;
     let place = Place::look(place.as_ref());
     let gflop_per_s = gflop / timing.best_ms * 1e3;
+    // The peak is that of f32 arithmetic.
+    let peak = place.peak_gflop_per_s.filter(|_| arguments.numbers.dtype == DType::F32);
     let tokens = work.layout.tokens();
     let answer = Answer {
         preset: arguments.preset,
         attention: arguments.attention,
         layers: work.transformer.config().layers,
         recompute: arguments.recompute,
+        dtype: arguments.numbers.dtype.to_string(),
         parameters: work.parameters.count(),
         tokens,
         model_gflop: gflop,
         timing,
         tokens_per_s: tokens as f64 / timing.best_ms * 1e3,
         gflop_per_s,
-        utilisation: place.peak_gflop_per_s.map(|peak| gflop_per_s / peak),
+        utilisation: peak.map(|peak| gflop_per_s / peak),
         place,
         pool_peak_bytes,
         peak_resident_bytes,
@@ -157,14 +165,14 @@ impl Work {
     fn new(
         config: ModelConfig,
         [side, frames, words]: [usize; 3],
-        attention: AttentionKind,
-        recompute_blocks: bool,
+        arguments: &Arguments,
     ) -> Result<Self, Failure> {
+        let (recompute_blocks, dtype) = (arguments.recompute, arguments.numbers.dtype);
         let mut parameters = Parameters::new();
         model::initialise(&config, &mut parameters, 0)?;
         let grid = [frames, side / config.patch, side / config.patch];
         let sample = SampleShape { text: frames * words, grid };
-        let layout = match attention {
+        let layout = match arguments.attention {
             AttentionKind::Full => Layout::full(&[sample], &config, AnglePrecision::F32)?,
             AttentionKind::BlockCausal => Layout::turns(sample, &config)?,
         };
@@ -174,8 +182,11 @@ impl Work {
         let pictures = [frames, side, side, config.visual_out];
         let rows = grid.iter().product::<usize>();
         let condition = [frames, side, side, config.visual_in - config.visual_out];
+        let exact = parameters;
+        let parameters = exact.to_dtype(dtype)?;
+        let optimizer = AdamW::with_masters(&parameters, &exact, AdamWConfig::default())?;
         Ok(Self {
-            optimizer: AdamW::new(&parameters, AdamWConfig::default())?,
+            optimizer,
             transformer: Transformer::bind(config.clone(), &parameters)?,
             parameters,
             layout,

@@ -223,7 +223,7 @@ impl Block {
         state: State,
         modulation: &Modulation,
         is_last: bool,
-        attention: vincie_tensor::DType,
+        attention: Option<vincie_tensor::DType>,
     ) -> Result<State> {
         let is_joint = matches!(state, State::Joint(_));
         let mut inputs = state.into_vars();
@@ -364,10 +364,10 @@ impl Block {
         };
         let scale = 1.0 / (config.head_dim as f32).sqrt();
         let dtype = q.value().dtype();
-        if pass.options.attention == dtype {
+        let Some(other) = pass.options.attention.filter(|&other| other != dtype) else {
             return Ok(g.attention(&q, &k, &v, config.heads, scale, mask)?);
-        }
-        let [q, k, v] = [&q, &k, &v].map(|x| g.cast(x, pass.options.attention));
+        };
+        let [q, k, v] = [&q, &k, &v].map(|x| g.cast(x, other));
         Ok(g.cast(&g.attention(&q?, &k?, &v?, config.heads, scale, mask)?, dtype)?)
     }
 }
@@ -431,7 +431,8 @@ impl Branch {
         [shift, scale, _]: [&Var; 3],
         first: usize,
     ) -> Result<Var> {
-        let op = RmsNorm { epsilon: EPSILON, has_weight: false, is_modulated: true };
+        let result = Some(self.qkv.dtype(g));
+        let op = RmsNorm { epsilon: EPSILON, has_weight: false, is_modulated: true, result };
         let (shift_parameter, scale_parameter) =
             (g.parameter(self.modulation[first]), g.parameter(self.modulation[first + 1]));
         Ok(g.apply_one(op, &[x, scale, shift, &scale_parameter, &shift_parameter, groups])?)

@@ -48,13 +48,12 @@ impl TimeEmbedding {
         timesteps: &Tensor,
         conditioning: Option<&Var>,
     ) -> Result<Var> {
-        let weight_type = g.parameter(self.first.weight).value().dtype();
-        let features = Var::constant(sinusoid(timesteps)?.to_dtype(weight_type)?);
-        let hidden = g.silu(&self.first.forward(g, &features)?)?;
-        let mut hidden = self.second.forward(g, &hidden)?;
+        let features = Var::constant(sinusoid(timesteps)?);
+        let hidden = g.silu(&self.first.forward_to_f32(g, &features)?)?;
+        let mut hidden = self.second.forward_to_f32(g, &hidden)?;
         if let Some(conditioning) = conditioning {
             hidden = g.add(&hidden, conditioning)?;
         }
-        self.third.forward(g, &g.silu(&hidden)?)
+        self.third.forward_to_f32(g, &g.silu(&hidden)?)
     }
 }

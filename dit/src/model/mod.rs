@@ -1,5 +1,8 @@
 //! The transformer of the VINCIE specification, section 1: separate and shared blocks over text and
 //! video, joint attention, one modulation for all blocks.
+//!
+//! With bf16 weights the residual stream, the modulation and all vectors stay f32. Norms round their
+//! result for the products behind them; what lies between a norm and the gated residual is bf16.
 
 mod block;
 mod embedding;
@@ -36,10 +39,29 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// A product in the type of the weights, which the input becomes.
     pub(crate) fn forward(&self, g: &Graph<'_>, x: &Var) -> Result<Var> {
         let bias = self.bias.map(|bias| g.parameter(bias));
-        Ok(g.linear(x, &g.parameter(self.weight), bias.as_ref())?)
+        let weight = g.parameter(self.weight);
+        Ok(g.linear(&as_type(g, x, weight.value().dtype())?, &weight, bias.as_ref())?)
     }
+
+    /// The same with its sums as they are, in f32: what enters or leaves the residual stream.
+    pub(crate) fn forward_to_f32(&self, g: &Graph<'_>, x: &Var) -> Result<Var> {
+        let bias = self.bias.map(|bias| g.parameter(bias));
+        let weight = g.parameter(self.weight);
+        Ok(g.linear_to_f32(&as_type(g, x, weight.value().dtype())?, &weight, bias.as_ref())?)
+    }
+
+    /// The type that inputs become.
+    pub(crate) fn dtype(&self, g: &Graph<'_>) -> DType {
+        g.parameters().value(self.weight).dtype()
+    }
+}
+
+/// The value in another type, itself where it has that type.
+fn as_type(g: &Graph<'_>, x: &Var, dtype: DType) -> Result<Var> {
+    if x.value().dtype() == dtype { Ok(x.clone()) } else { Ok(g.cast(x, dtype)?) }
 }
 
 /// How text features reach the width of the model.
@@ -74,20 +96,15 @@ struct OutputNorm {
 pub type Probe<'p> = RefCell<dyn FnMut(&str, &Tensor) + 'p>;
 
 /// What a forward pass may be asked beside its result.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct ForwardOptions<'p> {
     /// Keep each block's input only and compute the block again for its gradient.
     pub recompute_blocks: bool,
-    /// Type that q, k and v are rounded to for the attention; its result is rounded likewise.
-    pub attention: DType,
+    /// Type that q, k and v take for the attention, whose result is then rounded back; without it,
+    /// the one they have.
+    pub attention: Option<DType>,
     /// Sees intermediate values. Text rows then go through all of the last block, too.
     pub probe: Option<&'p Probe<'p>>,
-}
-
-impl Default for ForwardOptions<'_> {
-    fn default() -> Self {
-        Self { recompute_blocks: false, attention: DType::F32, probe: None }
-    }
 }
 
 /// What the network computes on.
@@ -203,7 +220,7 @@ impl Transformer {
         let embedding = self.time.forward(g, inputs.timesteps, inputs.conditioning)?;
         see("emb_in", &embedding);
         let modulation = self.modulation(g, &embedding)?;
-        let visual = self.visual_in.forward(g, inputs.visual)?;
+        let visual = self.visual_in.forward_to_f32(g, inputs.visual)?;
         see("vid_in", &visual);
         let text = self.text_features(g, inputs.text, &see)?;
         see("txt_in", &text);
@@ -219,7 +236,8 @@ impl Transformer {
         )?;
         let Some(norm) = self.output_norm else { return Ok(output) };
         let [shift, scale, _] = modulation.attention();
-        let op = RmsNorm { epsilon: EPSILON, has_weight: true, is_modulated: true };
+        let result = Some(self.visual_out.dtype(g));
+        let op = RmsNorm { epsilon: EPSILON, has_weight: true, is_modulated: true, result };
         let parameters = [norm.weight, norm.scale, norm.shift].map(|id| g.parameter(id));
         let [weight, scale_parameter, shift_parameter] = &parameters;
         let groups = &layout.output_groups;
@@ -246,17 +264,23 @@ impl Transformer {
 
     /// From features `[No, dim]` to patches `[No, patch_out]`.
     pub fn project_out(&self, g: &Graph<'_>, features: &Var) -> Result<Var> {
-        self.visual_out.forward(g, features)
+        self.visual_out.forward_to_f32(g, features)
     }
 
     fn text_features(&self, g: &Graph<'_>, text: &Var, see: &dyn Fn(&str, &Var)) -> Result<Var> {
         match &self.text_in {
-            TextIn::Identity => Ok(text.clone()),
-            TextIn::Linear(linear) => linear.forward(g, text),
+            TextIn::Identity => as_type(g, text, DType::F32),
+            TextIn::Linear(linear) => linear.forward_to_f32(g, text),
             TextIn::Mlp { first, second, norm } => {
-                let projected = second.forward(g, &g.gelu_tanh(&first.forward(g, text)?)?)?;
+                let hidden = g.gelu_tanh(&first.forward(g, text)?)?;
+                let projected = second.forward_to_f32(g, &hidden)?;
                 see("txt_in.proj", &projected);
-                let op = RmsNorm { epsilon: EPSILON, has_weight: true, is_modulated: false };
+                let op = RmsNorm {
+                    epsilon: EPSILON,
+                    has_weight: true,
+                    is_modulated: false,
+                    result: None,
+                };
                 Ok(g.apply_one(op, &[&projected, &g.parameter(*norm)])?)
             }
         }

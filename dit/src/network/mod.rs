@@ -154,7 +154,7 @@ impl Network {
 
     /// Conditioning of pooled text features `[G, text_in]`, where configured.
     pub(crate) fn pooled(&self, g: &Graph<'_>, features: &Var) -> Result<Option<Var>> {
-        self.pooled_text.map(|layer| layer.forward(g, features)).transpose()
+        self.pooled_text.map(|layer| layer.forward_to_f32(g, features)).transpose()
     }
 
     /// The model's answer for every wanted row, in the parametrisation of the configuration:
@@ -192,7 +192,7 @@ impl Network {
         let (rows, area) =
             (output.value().shape()[0], self.config.model.patch * self.config.model.patch);
         let channels = self.config.model.visual_out;
-        let gate = g.reshape(&g.sigmoid(&gate.forward(g, features)?)?, [rows, area, 1])?;
+        let gate = g.reshape(&g.sigmoid(&gate.forward_to_f32(g, features)?)?, [rows, area, 1])?;
         let gate = g.mul(&gate, &g.reshape(copies, [rows, 1, 1])?)?;
         let output = g.reshape(&output, [rows, area, channels])?;
         let previous = g.reshape(previous, [rows, area, channels])?;

@@ -8,7 +8,7 @@ use crate::train::read_vocabulary;
 use crate::{Error, Result, model};
 use std::path::Path;
 use vincie_autograd::Parameters;
-use vincie_tensor::Accelerator;
+use vincie_tensor::{Accelerator, DType};
 
 /// Network, averaged weights and vocabulary of a checkpoint.
 pub struct TrainedModel {
@@ -31,6 +31,12 @@ impl TrainedModel {
     /// host.
     pub fn move_to(&mut self, place: Option<&Accelerator>) -> Result<()> {
         self.parameters = self.parameters.to_place(place)?;
+        Ok(())
+    }
+
+    /// Stores the weights in another type, f32 or bf16, in which pictures are then made.
+    pub fn store_as(&mut self, dtype: DType) -> Result<()> {
+        self.parameters = self.parameters.to_dtype(dtype)?;
         Ok(())
     }
 

@@ -391,6 +391,7 @@ fn trainer_config(config: &TrainConfig) -> TrainerConfig {
         clip_norm: config.optimizer.largest_norm(),
         ema_decay: config.optimizer.ema as f32,
         recompute_blocks: config.run.recompute_blocks,
+        dtype: config.run.dtype.dtype(),
     }
 }
 

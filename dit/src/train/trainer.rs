@@ -7,7 +7,7 @@ use crate::text::Vocabulary;
 use crate::{Error, Result};
 use vincie_autograd::optimizer::{AdamW, AdamWConfig, Clip, Ema, Schedule};
 use vincie_autograd::{Graph, Parameters};
-use vincie_tensor::{Accelerator, Tensor, ops};
+use vincie_tensor::{Accelerator, DType, Tensor, ops};
 
 /// What the optimizer is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct TrainerConfig {
     pub ema_decay: f32,
     /// Whether blocks are computed again for their gradients instead of kept.
     pub recompute_blocks: bool,
+    /// Type that weights and activations are stored in, f32 or bf16.
+    pub dtype: DType,
 }
 
 /// Everything that changes from step to step.
@@ -67,16 +69,19 @@ pub struct Evaluation {
 }
 
 impl Trainer {
-    /// A trainer at step 0.
+    /// A trainer at step 0 from f32 parameters, which become the masters of rounded ones where
+    /// weights are stored in bf16.
     pub fn new(
         config: TrainerConfig,
         network: Network,
         vocabulary: Vocabulary,
         parameters: Parameters,
     ) -> Result<Self> {
-        let optimizer = AdamW::new(&parameters, config.adamw)?;
+        let exact = parameters;
+        let parameters = exact.to_dtype(config.dtype)?;
+        let optimizer = AdamW::with_masters(&parameters, &exact, config.adamw)?;
         let is_averaged = config.ema_decay > 0.0;
-        let average = is_averaged.then(|| Ema::new(&parameters, config.ema_decay)).transpose()?;
+        let average = is_averaged.then(|| Ema::new(&exact, config.ema_decay)).transpose()?;
         let (step, place) = (0, None);
         Ok(Self { config, network, vocabulary, parameters, optimizer, average, step, place })
     }
@@ -198,7 +203,7 @@ impl Trainer {
             return Err(Error::invalid(what));
         }
         if let Some(average) = &mut self.average {
-            average.update(&self.parameters)?;
+            average.update(self.optimizer.exact(&self.parameters))?;
         }
         self.step += 1;
         Ok(report)
@@ -213,7 +218,7 @@ impl Trainer {
     /// Loss of batches under the averaged weights, without dropout of the draws' making: the same
     /// examples give the same numbers.
     pub fn evaluate(&self, batches: &[Vec<Example>]) -> Result<Evaluation> {
-        let averaged = self.averaged();
+        let averaged = self.averaged().to_dtype(self.config.dtype)?;
         let mut evaluation = Evaluation::default();
         for examples in batches {
             let batch = self.batch(examples)?;

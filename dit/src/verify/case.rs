@@ -1,13 +1,14 @@
 //! One case on its way from files to a report.
 
 use super::compare::compare;
-use super::manifest::Case;
+use super::manifest::{Case, Rule};
+use super::{BF16_GRADIENT_TOLERANCE, BF16_TOLERANCE, Options};
 use crate::weights::Checkpoint;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use vincie_tensor::{Accelerator, Tensor};
+use vincie_tensor::{Accelerator, DType, Tensor};
 
 /// How a case ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -71,17 +72,30 @@ pub(super) struct Checker<'c> {
     tensors: Vec<TensorReport>,
     expected: BTreeSet<String>,
     place: Option<Accelerator>,
+    dtype: DType,
 }
 
 impl<'c> Checker<'c> {
-    pub(super) fn new(folder: &Path, case: &'c Case, place: Option<Accelerator>) -> Self {
+    pub(super) fn new(folder: &Path, case: &'c Case, options: &Options) -> Self {
         let (tensors, expected) = Default::default();
-        Self { folder: folder.to_owned(), case, tensors, expected, place }
+        let (place, dtype) = (options.place.clone(), options.dtype);
+        Self { folder: folder.to_owned(), case, tensors, expected, place, dtype }
     }
 
     /// Where the case is computed.
     pub(super) fn place(&self) -> Option<&Accelerator> {
         self.place.as_ref()
+    }
+
+    /// The type that weights and activations are stored in.
+    pub(super) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// An input of the computation, in that type.
+    pub(super) fn input(&self, file: &Checkpoint, name: &str) -> Result<Tensor> {
+        let input = file.tensor(name)?.to_f32()?.to_dtype(self.dtype)?;
+        Ok(input.to_place(self.place.as_ref())?)
     }
 
     pub(super) fn config(&self) -> &'c serde_json::Value {
@@ -133,7 +147,27 @@ impl<'c> Checker<'c> {
         self.expected.contains(name)
     }
 
-    /// Compares ours with the golden tensor of that name.
+    /// Compares what was computed in [`Self::dtype`] with the golden tensor of that name. In bf16
+    /// every element may be off by a share of the largest.
+    pub(super) fn computed(
+        &mut self,
+        golden: &Checkpoint,
+        name: &str,
+        ours: &Tensor,
+    ) -> Result<()> {
+        let rule = match self.dtype {
+            DType::BF16 if name.starts_with("grad.") => {
+                Rule::MaxRel { value: BF16_GRADIENT_TOLERANCE, abs: 0.0 }
+            }
+            DType::BF16 => Rule::MaxRel { value: BF16_TOLERANCE, abs: 0.0 },
+            _ => self.case.rule(name)?,
+        };
+        let ours = ours.to_f32()?.to_vec::<f32>()?;
+        let ours = ours.into_iter().map(f64::from).collect();
+        self.compare(name, ours, numbers(golden, name)?, rule)
+    }
+
+    /// Compares ours with the golden tensor of that name under the manifest's rule.
     pub(super) fn tensor(&mut self, golden: &Checkpoint, name: &str, ours: &Tensor) -> Result<()> {
         let ours = ours.to_f32()?.to_vec::<f32>()?;
         self.values(golden, name, ours.into_iter().map(f64::from).collect())
@@ -146,6 +180,11 @@ impl<'c> Checker<'c> {
 
     /// Compares a list of numbers with the golden one of that name.
     pub(super) fn lists(&mut self, name: &str, ours: Vec<f64>, theirs: Vec<f64>) -> Result<()> {
+        let rule = self.case.rule(name)?;
+        self.compare(name, ours, theirs, rule)
+    }
+
+    fn compare(&mut self, name: &str, ours: Vec<f64>, theirs: Vec<f64>, rule: Rule) -> Result<()> {
         if ours.len() != theirs.len() {
             let what = format!(
                 "{}: {name} has {} values, ours {}",
@@ -155,7 +194,7 @@ impl<'c> Checker<'c> {
             );
             return Err(Error::invalid(what));
         }
-        let outcome = compare(self.case.rule(name)?, &ours, &theirs);
+        let outcome = compare(rule, &ours, &theirs);
         self.expected.remove(name);
         self.tensors.push(TensorReport {
             name: name.to_owned(),

@@ -5,18 +5,18 @@ use crate::model::{EPSILON, Linear, Names, TimeEmbedding, sinusoid};
 use crate::weights::Checkpoint;
 use crate::{Result, patch};
 use vincie_autograd::{Graph, Parameters, Var};
+use vincie_tensor::Tensor;
 use vincie_tensor::ops::RmsNorm;
-use vincie_tensor::{Accelerator, Tensor};
 
 /// All `weight.*` tensors of a file under their names without the prefix.
-fn weights(io: &Checkpoint, place: Option<&Accelerator>) -> Result<Parameters> {
+fn weights(io: &Checkpoint, checker: &Checker<'_>) -> Result<Parameters> {
     let mut parameters = Parameters::new();
     for name in io.names() {
         if let Some(short) = name.strip_prefix("weight.") {
             parameters.insert(short, io.tensor(&name)?.to_f32()?);
         }
     }
-    Ok(parameters.to_place(place)?)
+    Ok(parameters.to_dtype(checker.dtype())?.to_place(checker.place())?)
 }
 
 fn expect_prefixes(checker: &mut Checker<'_>, io: &Checkpoint, prefixes: &[&str]) {
@@ -38,7 +38,7 @@ fn linear(parameters: &Parameters, name: &str) -> Result<Linear> {
 pub(super) fn modulation(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out."]);
-    let parameters = weights(&io, checker.place())?;
+    let parameters = weights(&io, checker)?;
     let g = Graph::inference(&parameters);
     let embedding = io.tensor("in.emb")?.to_f32()?;
     let layers: Vec<&str> = checker.config()["layers"]
@@ -60,6 +60,8 @@ pub(super) fn modulation(checker: &mut Checker<'_>) -> Result<()> {
             rows.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i as i32, n)).collect();
         let group_of: Var = Tensor::from_slice(&group_of, [group_of.len()])?.into();
         let x: Var = io.tensor(&format!("in.{stream}"))?.to_f32()?.into();
+        // A norm reads the residual stream, a gate what a product made.
+        let made: Var = checker.input(&io, &format!("in.{stream}"))?.into();
         let residual: Var = io.tensor(&format!("in.{stream}_residual"))?.to_f32()?.into();
         for (l, layer) in layers.iter().enumerate() {
             let vector = |kind: usize| -> Result<Var> {
@@ -69,16 +71,18 @@ pub(super) fn modulation(checker: &mut Checker<'_>) -> Result<()> {
             let learned = |kind: &str| -> Result<Var> {
                 Ok(g.parameter(names.vector(&format!("{layer}_{kind}"), dim)?))
             };
-            let op = RmsNorm { epsilon: EPSILON, has_weight: false, is_modulated: true };
+            let result = Some(checker.dtype());
+            let op = RmsNorm { epsilon: EPSILON, has_weight: false, is_modulated: true, result };
             let inputs =
                 [&x, &vector(1)?, &vector(0)?, &learned("scale")?, &learned("shift")?, &group_of];
-            checker.tensor(
+            checker.computed(
                 &io,
                 &format!("out.{stream}.{layer}.in"),
                 g.apply_one(op, &inputs)?.value(),
             )?;
-            let out = g.gate_residual(&x, &vector(2)?, &learned("gate")?, &residual, &group_of)?;
-            checker.tensor(&io, &format!("out.{stream}.{layer}.out"), out.value())?;
+            let out =
+                g.gate_residual(&made, &vector(2)?, &learned("gate")?, &residual, &group_of)?;
+            checker.computed(&io, &format!("out.{stream}.{layer}.out"), out.value())?;
         }
     }
     Ok(())
@@ -88,7 +92,7 @@ pub(super) fn modulation(checker: &mut Checker<'_>) -> Result<()> {
 pub(super) fn time_embedding(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out."]);
-    let parameters = weights(&io, checker.place())?;
+    let parameters = weights(&io, checker)?;
     let timesteps = io.tensor("in.timestep")?;
     checker.tensor(&io, "out.sinusoid", &sinusoid(&timesteps)?)?;
     let rows = |name: &str| io.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
@@ -96,7 +100,7 @@ pub(super) fn time_embedding(checker: &mut Checker<'_>) -> Result<()> {
         (rows("weight.emb_in.proj_hid.weight"), rows("weight.emb_in.proj_out.weight"));
     let layers = TimeEmbedding::bind(&Names { parameters: &parameters }, hidden, output)?;
     let embedding = layers.forward(&Graph::inference(&parameters), &timesteps, None)?;
-    checker.tensor(&io, "out.emb", embedding.value())
+    checker.computed(&io, "out.emb", embedding.value())
 }
 
 /// Patches of every sample, one after another: `[sum T H W, C]` to `[sum tokens, p p C]`.
@@ -140,20 +144,20 @@ pub(super) fn rows_to_samples(
 pub(super) fn patch(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out.", "index.out"]);
-    let parameters = weights(&io, checker.place())?;
+    let parameters = weights(&io, checker)?;
     let g = Graph::inference(&parameters);
     let samples = sizes::<3>(&io, "vid_shape")?;
     let (patch_in, patch_out) =
         (linear(&parameters, "vid_in.proj")?, linear(&parameters, "vid_out.proj")?);
-    let video: Var = io.tensor("in.vid")?.to_f32()?.to_place(checker.place())?.into();
+    let video: Var = checker.input(&io, "in.vid")?.into();
     let features = parameters.value(patch_in.weight).shape().last_dim();
     let p = (features / video.value().shape().last_dim().max(1)).isqrt();
     let tokens = patch_in.forward(&g, &samples_to_rows(&g, &video, &samples, p)?)?;
-    checker.tensor(&io, "out.tokens", tokens.value())?;
+    checker.computed(&io, "out.tokens", tokens.value())?;
     let shapes = samples.iter().flat_map(|&[t, h, w]| [t, h / p, w / p]);
     checker.values(&io, "out.token_shape", shapes.map(|size| size as f64).collect())?;
     let back = rows_to_samples(&g, &patch_out.forward(&g, &tokens)?, &samples, p)?;
-    checker.tensor(&io, "out.vid", back.value())?;
+    checker.computed(&io, "out.vid", back.value())?;
     let numbers: Var = io.tensor("index.in")?.to_f32()?.into();
     checker.tensor(&io, "index.out", samples_to_rows(&g, &numbers, &samples, p)?.value())
 }
@@ -162,21 +166,21 @@ pub(super) fn patch(checker: &mut Checker<'_>) -> Result<()> {
 pub(super) fn swiglu(checker: &mut Checker<'_>) -> Result<()> {
     let io = checker.need("io")?;
     expect_prefixes(checker, &io, &["out.", "grad."]);
-    let parameters = weights(&io, checker.place())?;
+    let parameters = weights(&io, checker)?;
     let g = Graph::recording(&parameters);
-    let x = g.input(io.tensor("in.x")?.to_f32()?);
+    let x = g.input(checker.input(&io, "in.x")?);
     let [gate, up, down] =
         ["proj_in_gate", "proj_in", "proj_out"].map(|name| linear(&parameters, name));
     let hidden = g.swiglu(&gate?.forward(&g, &x)?, &up?.forward(&g, &x)?)?;
     let y = down?.forward(&g, &hidden)?;
-    checker.tensor(&io, "out.y", y.value())?;
+    checker.computed(&io, "out.y", y.value())?;
     let gradients = g.backward_from(&[(&y, io.tensor("in.cotangent")?.to_f32()?)])?;
     if let Some(gradient) = gradients.of(&x) {
-        checker.tensor(&io, "grad.x", gradient)?;
+        checker.computed(&io, "grad.x", gradient)?;
     }
     for (id, name, _) in parameters.iter() {
         if let Some(gradient) = gradients.parameter(id) {
-            checker.tensor(&io, &format!("grad.weight.{name}"), gradient)?;
+            checker.computed(&io, &format!("grad.weight.{name}"), gradient)?;
         }
     }
     Ok(())

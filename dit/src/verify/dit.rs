@@ -20,6 +20,8 @@ struct Case {
     shapes: Vec<SampleShape>,
     io: Checkpoint,
     place: Option<Accelerator>,
+    /// Type that weights and activations are stored in, but for the case's own variants.
+    dtype: DType,
 }
 
 /// Which roundings a forward pass makes.
@@ -27,21 +29,28 @@ struct Case {
 struct Variant {
     suffix: &'static str,
     weights: DType,
-    attention: DType,
+    attention: Option<DType>,
     angles: AnglePrecision,
+    times: DType,
 }
 
-const F32: Variant =
-    Variant { suffix: "", weights: DType::F32, attention: DType::F32, angles: AnglePrecision::F32 };
+const F32: Variant = Variant {
+    suffix: "",
+    weights: DType::F32,
+    attention: None,
+    angles: AnglePrecision::F32,
+    times: DType::F32,
+};
 
 const ROUNDED: [Variant; 3] = [
-    Variant { suffix: "_bf16attn", attention: DType::BF16, ..F32 },
+    Variant { suffix: "_bf16attn", attention: Some(DType::BF16), ..F32 },
     Variant { suffix: "_bf16rope", angles: AnglePrecision::Bf16, ..F32 },
     Variant {
         suffix: "_allbf16",
         weights: DType::BF16,
-        attention: DType::BF16,
+        attention: Some(DType::BF16),
         angles: AnglePrecision::Bf16,
+        times: DType::BF16,
     },
 ];
 
@@ -61,7 +70,8 @@ pub(super) fn check(checker: &mut Checker<'_>) -> Result<()> {
         grid: [t, h / p, w / p],
     };
     let shapes = text.iter().zip(&samples).map(shape).collect();
-    let case = Case { config, samples, shapes, io, place: checker.place().cloned() };
+    let (place, dtype) = (checker.place().cloned(), checker.dtype());
+    let case = Case { config, samples, shapes, io, place, dtype };
     let weights = checker.need("weights")?;
     if let Some(other) = checker.open("weights_pth")? {
         check_same(&weights, &other)?;
@@ -105,19 +115,21 @@ fn check_same(weights: &Checkpoint, other: &Checkpoint) -> Result<()> {
     }
 }
 
-/// The f32 result and every intermediate value that the case names.
+/// The result, with no roundings but those of the stored type, and every intermediate value that the
+/// case names.
 fn check_intermediate(checker: &mut Checker<'_>, case: &Case, weights: &Checkpoint) -> Result<()> {
-    let parameters = load(case, weights, DType::F32)?;
+    let parameters = load(case, weights, DType::F32)?.to_dtype(case.dtype)?;
     let mut seen: HashMap<String, Tensor> = HashMap::new();
-    let out = case.forward(&parameters, F32, &mut |name, value| {
-        seen.insert(format!("mid.{name}"), value.clone());
-    })?;
-    checker.tensor(&case.io, "expect.out", &out)?;
+    let out =
+        case.forward(&parameters, Variant { weights: case.dtype, ..F32 }, &mut |name, value| {
+            seen.insert(format!("mid.{name}"), value.clone());
+        })?;
+    checker.computed(&case.io, "expect.out", &out)?;
     let mut names: Vec<&String> = seen.keys().collect();
     names.sort();
     for name in names {
         if checker.wants(name) {
-            checker.tensor(&case.io, name, &seen[name])?;
+            checker.computed(&case.io, name, &seen[name])?;
         }
     }
     Ok(())
@@ -133,7 +145,7 @@ fn check_gradients(
     let is_result = |name: &String| name.starts_with("grad.") || name.starts_with("expect.");
     checker.expect(golden.iter().flat_map(|golden| golden.names()).filter(is_result));
     let file_of = |name: &str| golden.filter(|file| file.shape(name).is_some()).unwrap_or(&case.io);
-    let parameters = load(case, weights, DType::F32)?;
+    let parameters = load(case, weights, DType::F32)?.to_dtype(case.dtype)?;
     let model = Transformer::bind(case.config.clone(), &parameters)?;
     let layout = Layout::full(&case.shapes, &case.config, AnglePrecision::F32)?;
     let target: Var = file_of("input.target").tensor("input.target")?.to_f32()?.into();
@@ -143,7 +155,7 @@ fn check_gradients(
     let run = |recompute_blocks: bool| -> Result<_> {
         let g = Graph::recording(&parameters);
         let (video, text) =
-            (g.input(case.input("vid", DType::F32)?), g.input(case.input("txt", DType::F32)?));
+            (g.input(case.input("vid", case.dtype)?), g.input(case.input("txt", case.dtype)?));
         let options = ForwardOptions { recompute_blocks, ..ForwardOptions::default() };
         let out = case.run(&g, &model, &layout, [&video, &text], options, DType::F32)?;
         let weights = Tensor::full([rows], 1.0 / rows as f32)?.into();
@@ -152,11 +164,11 @@ fn check_gradients(
     };
     let (gradients, video, text, loss) = run(false)?;
     let (recomputed, ..) = run(true)?;
-    checker.tensor(file_of("expect.loss"), "expect.loss", loss.value())?;
+    checker.computed(file_of("expect.loss"), "expect.loss", loss.value())?;
     let Some(golden) = golden else { return Ok(()) };
     for (input, name) in [(&video, "grad.input.vid"), (&text, "grad.input.txt")] {
         if let Some(gradient) = gradients.of(input) {
-            checker.tensor(golden, name, gradient)?;
+            checker.computed(golden, name, gradient)?;
         }
     }
     for (id, name, _) in parameters.iter() {
@@ -170,7 +182,7 @@ fn check_gradients(
         }
         let name = format!("grad.weight.{name}");
         if checker.wants(&name) {
-            checker.tensor(golden, &name, gradient)?;
+            checker.computed(golden, &name, gradient)?;
         } else if gradient.to_vec::<f32>()?.iter().any(|&v| v != 0.0) {
             return Err(Error::invalid(format!(
                 "{name} is not zero, and the case expects no gradient"
@@ -205,10 +217,7 @@ impl Case {
             probe: Some(&probe),
             recompute_blocks: false,
         };
-        Ok(self
-            .run(&g, &model, &layout, [&video, &text], options, variant.weights)?
-            .value()
-            .clone())
+        Ok(self.run(&g, &model, &layout, [&video, &text], options, variant.times)?.value().clone())
     }
 
     /// `[sum T H W, channels]` for all samples.
@@ -219,10 +228,10 @@ impl Case {
         layout: &'a Layout,
         [video, text]: [&Var; 2],
         options: ForwardOptions<'_>,
-        dtype: DType,
+        times: DType,
     ) -> Result<Var> {
         let patches = samples_to_rows(g, video, &self.samples, self.config.patch)?;
-        let timesteps = self.io.tensor("input.timestep")?.to_f32()?.to_dtype(dtype)?;
+        let timesteps = self.io.tensor("input.timestep")?.to_f32()?.to_dtype(times)?;
         let inputs = Inputs { visual: &patches, text, timesteps: &timesteps, conditioning: None };
         let rows = model.forward(g, layout, inputs, None, options)?;
         rows_to_samples(g, &rows, &self.samples, self.config.patch)

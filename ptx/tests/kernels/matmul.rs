@@ -78,11 +78,11 @@ impl Problem {
         let b_rows = if is_b_turned { (n, k) } else { (k, n) };
         let a = noise(batch * m * k, 1, dtype);
         let b = noise(batch * k * n, 2, dtype);
-        let bias = noise(n, 3, dtype);
+        let bias = noise(n, 3, Dtype::F32);
         let old = noise(batch * m * n, 4, out);
         let on_a = device.upload(dtype, self.rows(batch * a_rows.0, a_rows.1), &a);
         let on_b = device.upload(dtype, self.rows(batch * b_rows.0, b_rows.1), &b);
-        let on_bias = device.upload(dtype, self.rows(1, n), &bias);
+        let on_bias = device.upload(Dtype::F32, self.rows(1, n), &bias);
         let c_rows = self.rows(batch * m, n);
         let on_c = match epilogue & ADD {
             0 => device.result(out, c_rows),
@@ -240,11 +240,11 @@ fn parts_of_k_add_up() {
             let b_rows = if is_b_turned { (n, k) } else { (k, n) };
             let a = noise(m * k, 1, dtype);
             let b = noise(k * n, 2, dtype);
-            let bias = noise(n, 3, dtype);
+            let bias = noise(n, 3, Dtype::F32);
             let old = noise(m * n, 4, Dtype::F32);
             let on_a = device.upload(dtype, Rows::dense(a_rows.0, a_rows.1), &a);
             let on_b = device.upload(dtype, Rows::dense(b_rows.0, b_rows.1), &b);
-            let on_bias = device.upload(dtype, Rows::dense(1, n), &bias);
+            let on_bias = device.upload(Dtype::F32, Rows::dense(1, n), &bias);
             let count = k.div_ceil(part);
             let parts = device.result(Dtype::F32, Rows::dense(count * m, n));
             let c_rows = Rows { rows: m, cols: n, stride: n + 5, offset: 3 };
@@ -285,8 +285,8 @@ fn parts_of_k_add_up() {
                 Arg::U32(c_rows.stride as u32),
                 Arg::U32(BIAS | ADD),
             ];
-            let name = format!("matmul_reduce_{}_f32", dtype.name());
-            device.launch(&name, [n.div_ceil(256) as u32, m as u32, 1], &args);
+            let name = "matmul_reduce_f32";
+            device.launch(name, [n.div_ceil(256) as u32, m as u32, 1], &args);
             for (index, got) in device.download(&on_c).into_iter().enumerate() {
                 let (row, col) = (index / n, index % n);
                 let sum: f64 = (0..k)

@@ -135,6 +135,16 @@ impl Sums<2, 1> for Dot {
     }
 }
 
+/// The sum.
+pub(crate) struct Sum;
+
+impl Sums<1, 1> for Sum {
+    #[inline(always)]
+    fn add<L: Lane>(&self, [x]: [L; 1], [sum]: [L; 1]) -> [L; 1] {
+        [sum + x]
+    }
+}
+
 /// The sum of squares.
 pub(crate) struct Squares;
 

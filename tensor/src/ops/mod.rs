@@ -10,6 +10,7 @@ mod depth_to_space;
 mod expand;
 mod gate_residual;
 mod gather;
+mod layer_norm;
 mod matmul;
 mod mse;
 mod narrow;
@@ -41,6 +42,7 @@ pub use depth_to_space::DepthToSpace;
 pub use expand::Expand;
 pub use gate_residual::GateResidual;
 pub use gather::Gather;
+pub use layer_norm::LayerNorm;
 pub use matmul::Matmul;
 pub use mse::Mse;
 pub use narrow::Narrow;
@@ -155,6 +157,8 @@ ops! {
     GateResidual,
     /// Rows of a table.
     Gather,
+    /// Layer norm with optional weight and bias.
+    LayerNorm,
     /// Matrix product with optional transposes and bias.
     Matmul,
     /// Row-weighted mean squared error.

@@ -112,7 +112,8 @@ impl Norm {
             let by_group = g.permute(&split, &[0, 2, 1, 3])?;
             let rows = g.reshape(&by_group, [clips * self.groups, pixels * width])?;
             let centred = g.sub(&rows, &g.mean(&rows, 1)?)?;
-            let op = RmsNorm { epsilon: EPSILON, has_weight: false, is_modulated: false };
+            let op =
+                RmsNorm { epsilon: EPSILON, has_weight: false, is_modulated: false, result: None };
             let unit = g.apply_one(op, &[&centred])?;
             let unit = g.reshape(&unit, [clips, self.groups, pixels, width])?;
             let rows = g.reshape(&g.permute(&unit, &[0, 2, 1, 3])?, [clips * pixels, channels])?;

@@ -128,7 +128,7 @@ impl Model {
 
     fn norm(&self, g: &Graph<'_>, x: &Var, name: &str) -> Result<Var> {
         let epsilon = self.config.epsilon;
-        let op = RmsNorm { epsilon, has_weight: true, is_modulated: false };
+        let op = RmsNorm { epsilon, has_weight: true, is_modulated: false, result: None };
         Ok(g.apply_one(op, &[x, &self.weights.vector(&format!("{name}.weight"))?])?)
     }
 }

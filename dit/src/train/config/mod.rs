@@ -22,7 +22,7 @@ pub use data::{DataSection, SplitBy};
 pub use diffusion::DiffusionSection;
 pub use model::ModelSection;
 pub use optimizer::{DecayKind, OptimizerSection};
-pub use run::{Budget, RunSection};
+pub use run::{Budget, NumberType, RunSection};
 pub use tasks::TasksSection;
 
 use super::suggest::nearest;

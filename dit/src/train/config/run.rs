@@ -3,6 +3,7 @@
 use super::problem::{Problem, require, require_seed};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use vincie_tensor::DType;
 
 /// Steps of a run without a budget.
 const DEFAULT_STEPS: u64 = 10_000;
@@ -34,6 +35,10 @@ pub struct RunSection {
     pub accumulate: usize,
     /// Seed of the initial weights, noise, times and dropped context. Default: 0.
     pub seed: u64,
+    /// Type that weights and activations are stored in; sums, norms, the loss and the optimizer are
+    /// f32 in any case, and bf16 weights have f32 masters. Default:
+    /// "f32".
+    pub dtype: NumberType,
     /// Whether each block is computed again for its gradient, which saves memory for time. Default:
     /// false.
     pub recompute_blocks: bool,
@@ -57,6 +62,32 @@ pub struct RunSection {
     pub init: Option<PathBuf>,
 }
 
+/// Type that weights and activations are stored in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NumberType {
+    /// IEEE single precision.
+    #[default]
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+impl NumberType {
+    /// The one of tensors of that type.
+    pub fn of(dtype: DType) -> Self {
+        if dtype == DType::BF16 { Self::Bf16 } else { Self::F32 }
+    }
+
+    /// The tensors' type.
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+}
+
 /// What ends a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Budget {
@@ -75,6 +106,7 @@ impl Default for RunSection {
             batch: 8,
             accumulate: 1,
             seed: 0,
+            dtype: NumberType::F32,
             recompute_blocks: false,
             checkpoint_every: 500,
             keep_last: 3,

@@ -1,25 +1,28 @@
-//! Products through the `gemm-f32` crate, which picks its kernels by CPU feature at run time and
+//! f32 products through the `gemm-f32` crate, which picks its kernels by CPU feature at run time and
 //! splits the result, never the sum, over threads: the bits do not depend on the thread count.
+//! Where both operands are bf16, products are those of `kernels::matmul_bf16`.
 
 use super::{Matmul, Sizes};
-use crate::ops::{dense, slice};
-use crate::{DType, Result, Shape, Tensor};
+use crate::kernels::{Simd, matmul_bf16};
+use crate::ops::{dense, result_dtype, slice};
+use crate::{DType, Element, Result, Shape, Tensor};
 use gemm_common::Parallelism;
+use half::bf16;
 
 /// Below this many multiply-adds a product stays on the calling thread.
 const PARALLEL: usize = 1 << 18;
 
 /// A matrix in a slice: `rows x cols` at the given steps.
 #[derive(Clone, Copy)]
-struct Matrix<'a> {
-    data: &'a [f32],
+struct Matrix<'a, T> {
+    data: &'a [T],
     rows: usize,
     cols: usize,
     row_step: usize,
     col_step: usize,
 }
 
-impl Matrix<'_> {
+impl<T> Matrix<'_, T> {
     fn check(&self) {
         if self.rows > 0 && self.cols > 0 {
             let last = (self.rows - 1) * self.row_step + (self.cols - 1) * self.col_step;
@@ -34,7 +37,7 @@ impl Matrix<'_> {
 }
 
 /// `to = a b`, or `to += a b` where `accumulate`. `to` is row-major `a.rows x b.cols`.
-fn product(to: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, accumulate: bool) {
+fn product(to: &mut [f32], a: Matrix<'_, f32>, b: Matrix<'_, f32>, accumulate: bool) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "inner sizes");
     assert_eq!(to.len(), m * n, "result of {m} x {n}");
@@ -69,9 +72,27 @@ fn product(to: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, accumulate: bool) {
     }
 }
 
-/// A tensor whose last two axes the kernels can walk: f32, the rest row-major.
-fn operand(input: &Tensor, collapse: bool) -> Result<(Tensor, usize, usize)> {
-    let input = if input.dtype() == DType::F32 { input.clone() } else { input.to_f32()? };
+/// [`product`] of bf16 numbers, added up in f32.
+fn product_bf16(
+    to: &mut [f32],
+    a: Matrix<'_, bf16>,
+    b: Matrix<'_, bf16>,
+    accumulates: bool,
+    workspace: &mut [bf16],
+) {
+    let size = matmul_bf16::Size { rows: a.rows, cols: b.cols, depth: a.cols };
+    let matrix = |of| {
+        let Matrix { data, row_step, col_step, .. } = of;
+        matmul_bf16::Matrix { data, row_step, col_step }
+    };
+    let args =
+        matmul_bf16::Matmul { size, a: matrix(a), b: matrix(b), c: to, accumulates, workspace };
+    matmul_bf16::matmul(Simd::detect(), args);
+}
+
+/// A tensor whose last two axes the kernels can walk: of that type, the rest row-major.
+fn operand(input: &Tensor, dtype: DType, collapse: bool) -> Result<(Tensor, usize, usize)> {
+    let input = input.to_dtype(dtype)?;
     let (shape, strides, rank) = (input.shape(), input.strides(), input.shape().rank());
     let steps = (strides[rank - 2], strides[rank - 1]);
     let matrix = shape[rank - 2] * shape[rank - 1];
@@ -85,8 +106,7 @@ fn operand(input: &Tensor, collapse: bool) -> Result<(Tensor, usize, usize)> {
     if regular {
         return Ok((input, steps.0, steps.1));
     }
-    let input = dense(&input)?;
-    Ok((input.into_owned(), shape[rank - 1], 1))
+    Ok((input.contiguous()?, shape[rank - 1], 1))
 }
 
 /// Whether consecutive matrices of a batch lie `matrix` elements apart.
@@ -102,6 +122,36 @@ fn batches_are_dense(input: &Tensor, matrix: usize) -> bool {
     true
 }
 
+/// The matrices of an operand, one of each batch entry or all of a shared one.
+struct Operand {
+    tensor: Tensor,
+    rows: usize,
+    cols: usize,
+    row_step: usize,
+    col_step: usize,
+}
+
+impl Operand {
+    /// `[rows, cols]` as the product sees it; stored the other way round where `is_turned`.
+    fn new(
+        (tensor, row_step, col_step): (Tensor, usize, usize),
+        is_turned: bool,
+        [rows, cols]: [usize; 2],
+    ) -> Self {
+        // A stored transpose swaps the steps, not the elements.
+        let (row_step, col_step) =
+            if is_turned { (col_step, row_step) } else { (row_step, col_step) };
+        Self { tensor, rows, cols, row_step, col_step }
+    }
+
+    fn matrix<T: Element>(&self, entry: usize) -> Matrix<'_, T> {
+        let &Self { rows, cols, row_step, col_step, .. } = self;
+        let data = &self.tensor.strided::<T>()[entry * rows * cols..];
+        Matrix { data, rows, cols, row_step, col_step }
+    }
+}
+
+/// The sums in f32.
 pub(super) fn forward(
     op: &Matmul,
     sizes: &Sizes,
@@ -111,13 +161,14 @@ pub(super) fn forward(
     bias: Option<&Tensor>,
 ) -> Result<Tensor> {
     let &Sizes { batch, m, n, k } = sizes;
-    let (a, a_row, a_col) = operand(a, b.shape().rank() == 2)?;
-    let (b, b_row, b_col) = operand(b, false)?;
+    let dtype = result_dtype(&[a, b]);
+    let a = Operand::new(operand(a, dtype, b.shape().rank() == 2)?, op.transpose_a, [m, k]);
+    let b = Operand::new(operand(b, dtype, false)?, op.transpose_b, [k, n]);
     let bias = bias.map(dense).transpose()?;
-    // A stored transpose swaps the steps, not the elements.
-    let a_steps = if op.transpose_a { (a_col, a_row) } else { (a_row, a_col) };
-    let b_steps = if op.transpose_b { (b_col, b_row) } else { (b_row, b_col) };
-    let (a_data, b_data) = (a.strided::<f32>(), b.strided::<f32>());
+    let size = matmul_bf16::Size { rows: m, cols: n, depth: k };
+    let needed = if dtype == DType::BF16 { matmul_bf16::workspace(size) } else { 0 };
+    let mut workspace = Tensor::uninit([needed], DType::BF16)?;
+    let workspace = workspace.as_mut_slice::<bf16>().expect("a fresh tensor has one owner");
     Tensor::build(shape, |all: &mut [f32]| {
         if let Some(bias) = &bias {
             for row in all.chunks_exact_mut(n.max(1)) {
@@ -130,21 +181,11 @@ pub(super) fn forward(
             return;
         }
         for (i, to) in all.chunks_exact_mut(m * n).enumerate().take(batch) {
-            let left = Matrix {
-                data: &a_data[i * m * k..],
-                rows: m,
-                cols: k,
-                row_step: a_steps.0,
-                col_step: a_steps.1,
-            };
-            let right = Matrix {
-                data: &b_data[i * k * n..],
-                rows: k,
-                cols: n,
-                row_step: b_steps.0,
-                col_step: b_steps.1,
-            };
-            product(to, left, right, bias.is_some());
+            if dtype == DType::BF16 {
+                product_bf16(to, a.matrix(i), b.matrix(i), bias.is_some(), workspace);
+            } else {
+                product(to, a.matrix(i), b.matrix(i), bias.is_some());
+            }
         }
     })
 }

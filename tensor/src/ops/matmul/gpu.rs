@@ -2,7 +2,7 @@
 
 use super::{Matmul, Sizes};
 use crate::accelerator::{Accelerator, TensorArguments};
-use crate::ops::{Binary, Operation, result_dtype};
+use crate::ops::{Binary, Operation, ready, result_dtype};
 use crate::{DType, Result, Tensor};
 
 /// Bytes of one copy of the kernels with tiles.
@@ -97,15 +97,17 @@ impl Plan {
 pub(super) fn forward(op: &Matmul, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     let (sizes, shape) = op.sizes(inputs[0].shape(), inputs[1].shape())?;
     let Sizes { batch, m, n, k } = sizes;
-    let dtype = result_dtype(inputs);
+    let (dtype, out) = (result_dtype(&inputs[..2]), op.result_dtype(inputs));
+    // Only bf16 products come with results of another type.
+    let stored = if dtype == DType::F32 { dtype } else { out };
     let bias = match op.has_bias {
-        true => Some(inputs[2].to_dtype(dtype)?.contiguous()?),
+        true => Some(ready(place, inputs[2], DType::F32)?),
         false => None,
     };
     if m * n * batch == 0 || k == 0 {
-        let zeros = place.zeros(shape, dtype)?;
+        let zeros = place.zeros(shape, out)?;
         return match &bias {
-            Some(bias) => Binary::Add.forward_on(place, &[&zeros, bias]),
+            Some(bias) => Binary::Add.forward_on(place, &[&zeros, &bias.to_dtype(out)?]),
             None => Ok(vec![zeros]),
         };
     }
@@ -116,18 +118,18 @@ pub(super) fn forward(op: &Matmul, place: &Accelerator, inputs: &[&Tensor]) -> R
     let unit = COPY / dtype.size();
     let is_aligned = a.is_aligned()? && b.is_aligned()? && n.is_multiple_of(unit);
     let plan = Plan::new(place, dtype, &sizes, is_aligned);
-    let c = place.uninit(shape, dtype)?;
+    let c = place.uninit(shape, stored)?;
     if plan.parts == 1 {
         launch(place, [&a, &b], bias.as_ref(), &c, &sizes, &plan)?;
-        return Ok(vec![c]);
+        return Ok(vec![c.to_dtype(out)?]);
     }
     let parts = place.uninit([plan.parts, m, n], DType::F32)?;
     launch(place, [&a, &b], None, &parts, &sizes, &plan)?;
-    let kernel = place.kernel(&format!("matmul_reduce_{dtype}_{dtype}"))?;
+    let kernel = place.kernel(&format!("matmul_reduce_{stored}"))?;
     let launch = kernel.launch().tensor(&parts)?.optional(bias.as_ref())?.tensor(&c)?;
     let launch = launch.size(plan.parts).size(m).size(n).size(n);
     launch.scalar(epilogue(bias.as_ref())).submit(place.stream())?;
-    Ok(vec![c])
+    Ok(vec![c.to_dtype(out)?])
 }
 
 fn epilogue(bias: Option<&Tensor>) -> u32 {

@@ -6,9 +6,10 @@ mod gpu;
 use super::{Operation, Spec, float, result_dtype, shaped};
 use crate::accelerator::Accelerator;
 use crate::reference::Array;
-use crate::{Error, Result, Shape, Tensor};
+use crate::{DType, Error, Result, Shape, Tensor};
 
-/// Parameters of the op. Inputs are `a`, `b` and, where `has_bias`, a bias `[N]`.
+/// Parameters of the op. Inputs are `a`, `b` and, where `has_bias`, a bias `[N]`, which has no say in
+/// the result's type and is best kept in f32, as it is added to f32 sums.
 ///
 /// `a` is `[.., M, K]` (or `[.., K, M]` where transposed), `b` is `[K, N]` (or `[N, K]`) shared by
 /// all of `a`, or has the same leading axes as `a`. The result is `[.., M, N]`.
@@ -20,6 +21,8 @@ pub struct Matmul {
     pub transpose_b: bool,
     /// A third input is added to every row.
     pub has_bias: bool,
+    /// Type of the result; without it, bf16 where `a` and `b` are, else f32. Sums are f32 either way.
+    pub result: Option<DType>,
 }
 
 /// Sizes of one call.
@@ -34,6 +37,10 @@ impl Matmul {
     /// A linear layer: `x [.., K]` times `weight [N, K]` transposed, with or without bias.
     pub fn linear(has_bias: bool) -> Self {
         Self { transpose_b: true, has_bias, ..Self::default() }
+    }
+
+    fn result_dtype(&self, inputs: &[&Tensor]) -> DType {
+        self.result.unwrap_or_else(|| result_dtype(&inputs[..2]))
     }
 
     fn sizes(&self, a: Shape, b: Shape) -> Result<(Sizes, Shape)> {
@@ -73,11 +80,17 @@ impl Operation for Matmul {
         for (argument, input) in ["a", "b", "bias"].iter().zip(inputs) {
             float(Self::NAME, argument, input)?;
         }
+        if let Some(result) = self.result.filter(|result| !result.is_float()) {
+            return Err(Error::shape(
+                Self::NAME,
+                format!("result is {result}; expected f32 or bf16"),
+            ));
+        }
         let (_, shape) = self.sizes(inputs[0].shape(), inputs[1].shape())?;
         if self.has_bias {
             shaped(Self::NAME, "bias", inputs[2], [shape.last_dim()])?;
         }
-        Ok(vec![(shape, result_dtype(inputs))])
+        Ok(vec![(shape, self.result_dtype(inputs))])
     }
 
     fn flops(&self, inputs: &[&Tensor]) -> u64 {
@@ -91,7 +104,7 @@ impl Operation for Matmul {
         let (sizes, shape) = self.sizes(inputs[0].shape(), inputs[1].shape())?;
         let bias = self.has_bias.then(|| inputs[2]);
         let result = cpu::forward(self, &sizes, shape, inputs[0], inputs[1], bias)?;
-        Ok(vec![result.into_dtype(result_dtype(inputs))?])
+        Ok(vec![result.into_dtype(self.result_dtype(inputs))?])
     }
 
     fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {

@@ -89,7 +89,7 @@ pub(super) fn forward(
         let launch = launch.size(rows.rows).size(rows.cols).scalar(1.0 / rows.cols as f32);
         launch.scalar(op.epsilon).submit(place.stream())?;
     }
-    Ok(vec![y, inverse_rms])
+    Ok(vec![y.to_dtype(op.result.unwrap_or(of.dtype))?, inverse_rms])
 }
 
 pub(super) fn backward(

@@ -22,6 +22,8 @@ pub struct RmsNorm {
     pub has_weight: bool,
     /// Scale, shift, their parameters and groups follow.
     pub is_modulated: bool,
+    /// Type of `y`; without it, bf16 where all float inputs are, else f32.
+    pub result: Option<DType>,
 }
 
 /// The inputs by name.
@@ -109,7 +111,8 @@ impl Operation for RmsNorm {
             shaped(Self::NAME, "shift_parameter", m.shift_parameter, [cols])?;
             indices(Self::NAME, "groups", m.groups, rows, scale[0])?;
         }
-        Ok(vec![(shape, result_dtype(floats)), (Shape::from([rows]), DType::F32)])
+        let dtype = self.result.unwrap_or_else(|| result_dtype(floats));
+        Ok(vec![(shape, dtype), (Shape::from([rows]), DType::F32)])
     }
 
     fn flops(&self, inputs: &[&Tensor]) -> u64 {

@@ -56,7 +56,7 @@ impl Toy {
             .collect();
         let clip = Clip::new(&gradients, f32::MAX).expect("gradients have a norm");
         self.optimizer.step(&mut self.parameters, &gradients, 1e-2, &clip).expect("shapes agree");
-        self.ema.update(&self.parameters).expect("shapes agree");
+        self.ema.update(self.optimizer.exact(&self.parameters)).expect("shapes agree");
     }
 
     fn progress(&self) -> Progress {
