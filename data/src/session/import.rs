@@ -1,5 +1,6 @@
 //! Sessions from whatever a path holds.
 
+use super::edits::Edits;
 use super::folder::{is_session_folder, read_folder};
 use super::{Session, SessionList};
 use crate::shard::{ShardReader, list_shards};
@@ -38,15 +39,18 @@ impl ImportConfig {
     }
 }
 
-/// The sessions of a shard (`.tar`), a folder of shards, a list (`.jsonl`), a session folder or a
-/// folder of session folders (by name), in a fixed order.
+/// The sessions of a shard (`.tar`), a folder of shards, a list (`.jsonl`) of sessions or of
+/// MagicBrush's edits, a session folder or a folder of session folders (by name), in a fixed order.
 pub fn open_sessions(path: impl AsRef<Path>, config: &ImportConfig) -> Result<Sessions> {
     let path = path.as_ref();
     let config = *config;
     config.check()?;
     let has_extension = |wanted: &str| path.extension().is_some_and(|found| found == wanted);
     if path.is_file() && has_extension("jsonl") {
-        return Ok(Box::new(SessionList::open(path, &config)?));
+        return Ok(match Edits::are_in(path)? {
+            true => Box::new(Edits::open(path, &config)?),
+            false => Box::new(SessionList::open(path, &config)?),
+        });
     }
     if path.is_file() && has_extension("tar") {
         return Ok(shards(vec![path.to_owned()], config));

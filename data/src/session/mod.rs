@@ -6,6 +6,7 @@
 //! `Result<Session>`: [`open_sessions`] returns one for everything this crate reads itself, and
 //! [`crate::shard::ShardWriter::write_all`] takes one.
 
+mod edits;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod folder;

@@ -366,3 +366,54 @@ fn a_window_keeps_frames_and_transitions_together() {
         assert_eq!(window.transitions, whole.transitions[start..start + count - 1]);
     }
 }
+
+#[test]
+fn rows_of_edits_become_conversations() {
+    let scratch = Scratch::new();
+    let frames = session("a", 1, 5, 8, 6).frames;
+    for (index, frame) in frames.iter().enumerate() {
+        fs::write(scratch.join(&format!("{index}.png")), encode_png(&frame.image))
+            .expect("has room");
+    }
+    let mask =
+        Mask { width: 8, height: 6, data: (0..48).map(|i| if i < 9 { 255 } else { 0 }).collect() };
+    fs::write(scratch.join("mask.png"), encode_mask_png(&mask)).expect("has room");
+    let row = |id: &str, turn: u32, from: u32, mask: Value| {
+        json!({
+            "img_id": id, "turn_index": turn, "source_img": format!("{from}.png"), "mask_img": mask,
+            "instruction": format!("edit {turn}"), "target_img": format!("{}.png", from + 1), "split": "dev",
+        })
+        .to_string()
+    };
+    let rows = [
+        row("b.7", 2, 1, Value::Null),
+        row("b.7", 1, 0, json!("mask.png")),
+        "{\"img_id\": 7}".to_owned(),
+        row("a", 3, 2, Value::Null),
+        row("a", 1, 0, Value::Null),
+        row("a", 1, 3, Value::Null),
+        row("c", 1, 9, Value::Null),
+    ];
+    let path = scratch.join("edits.jsonl");
+    fs::write(&path, format!("\n{}\n", rows.join("\n"))).expect("has room");
+    let (good, bad): (Vec<_>, Vec<_>) =
+        open_sessions(&path, &config()).expect("it is a list").partition(Result::is_ok);
+    let bad: Vec<String> = bad.into_iter().map(message).collect();
+    assert_eq!(bad.len(), 3, "{bad:?}");
+    assert!(
+        bad[0].contains("line 4") && bad[1].contains("turn 1 of \"a\" is there twice"),
+        "{bad:?}"
+    );
+    assert!(bad[2].contains("9.png"), "{bad:?}");
+    let good: Vec<Session> = good.into_iter().flatten().collect();
+    let keys: Vec<(&str, usize)> = good.iter().map(|s| (s.key.as_str(), s.frames.len())).collect();
+    assert_eq!(keys, [("a", 2), ("a-from3", 2), ("b_7", 3)]);
+    let last = &good[2];
+    assert_eq!(last.transitions[0].current_mask.as_ref(), Some(&mask));
+    assert_eq!(
+        (last.transitions[1].instruction.as_str(), &last.transitions[1].current_mask),
+        ("edit 2", &None)
+    );
+    assert_eq!(last.frames[2].image, frames[2].image);
+    assert_eq!(last.transitions[0].provenance.len(), 2, "mask and instruction are imported");
+}
