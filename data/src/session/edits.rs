@@ -15,6 +15,7 @@ use crate::decode::{read_image, read_mask};
 use crate::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -83,11 +84,14 @@ impl Edits {
                 }
             };
             let turns = by_image.entry(row.img_id.clone()).or_default();
-            if turns.contains_key(&row.turn_index) {
-                let what = format!("turn {} of {:?} is there twice", row.turn_index, row.img_id);
-                items.push(Err(refuse(what)));
-            } else {
-                turns.insert(row.turn_index, row);
+            match turns.entry(row.turn_index) {
+                Entry::Vacant(turn) => {
+                    turn.insert(row);
+                }
+                Entry::Occupied(turn) => {
+                    let what = format!("turn {} of {:?} is there twice", turn.key(), row.img_id);
+                    items.push(Err(refuse(what)));
+                }
             }
         }
         for turns in by_image.into_values() {

@@ -208,7 +208,7 @@ mod tests {
     fn the_picture_to_make_has_no_condition() {
         let latent = Tensor::full([1, 2, 3], 0.5f32).unwrap();
         let both = condition(&[latent.clone(), latent], [1, 2, 3]).unwrap();
-        let expected = [vec![0.5, 0.5, 0.5, 1.0].repeat(4), vec![0.0; 8]].concat();
+        let expected = [[0.5, 0.5, 0.5, 1.0].repeat(4), vec![0.0; 8]].concat();
         assert_eq!(both.dims(), [3, 1, 2, 4]);
         assert_eq!(both.to_vec::<f32>().unwrap(), expected);
         let other = Tensor::full([2, 2, 3], 0.5f32).unwrap();

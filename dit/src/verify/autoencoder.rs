@@ -287,10 +287,10 @@ pub(super) fn check_inflation(checker: &mut Checker<'_>) -> Result<()> {
                 let inflated = fitted(&official, shape, &io.tensor(&name)?)?;
                 checker.tensor(&io, &wanted, &inflated)?;
             }
-        } else if name.ends_with(".identity_init") {
-            if let Some(shape) = io.shape(&name).map(Shape::new) {
-                checker.tensor(&io, &name, &nearest_neighbour(shape)?)?;
-            }
+        } else if name.ends_with(".identity_init")
+            && let Some(shape) = io.shape(&name).map(Shape::new)
+        {
+            checker.tensor(&io, &name, &nearest_neighbour(shape)?)?;
         }
     }
     Ok(())

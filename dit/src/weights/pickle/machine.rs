@@ -128,7 +128,7 @@ impl<'b> Machine<'b> {
                 }
             }
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push(Value::Tuple(items))
             }
             0x85..=0x87 => {
@@ -138,16 +138,16 @@ impl<'b> Machine<'b> {
                 self.push(Value::Tuple(items))
             }
             b'l' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push(Value::List(items))
             }
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 let pairs = pairs(&items)?;
                 self.push(Value::Dict(pairs))
             }
             0x91 => {
-                self.to_mark()?;
+                self.pop_to_mark()?;
                 self.push(Value::Opaque)
             }
             b'a' => {
@@ -155,11 +155,11 @@ impl<'b> Machine<'b> {
                 self.append(vec![item])
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.append(items)
             }
             0x90 => {
-                self.to_mark()?;
+                self.pop_to_mark()?;
                 self.append(Vec::new())
             }
             b's' => {
@@ -168,12 +168,12 @@ impl<'b> Machine<'b> {
                 self.set(&items)
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.set(&items)
             }
             // Stack and memo.
             b'0' => self.pop().map(|_| ()),
-            b'1' => self.to_mark().map(|_| ()),
+            b'1' => self.pop_to_mark().map(|_| ()),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -274,7 +274,7 @@ impl<'b> Machine<'b> {
         Ok(top)
     }
 
-    fn to_mark(&mut self) -> Outcome<Vec<Id>> {
+    fn pop_to_mark(&mut self) -> Outcome<Vec<Id>> {
         let mark = self.marks.pop().ok_or("goes back to a mark that was not set")?;
         Ok(self.stack.split_off(mark))
     }
