@@ -137,7 +137,8 @@ fn weights_that_do_not_fit_are_told_in_one_table() {
             "run.output=new",
         ])
     };
-    let run = init("few.safetensors", &[("vid_in.proj.weight", &[1.0, 2.0]), ("other", &[1.0])]);
+    let tensors: [(&str, &[f32]); 2] = [("emb_in.proj_in.bias", &[1.0, 2.0]), ("other", &[1.0])];
+    let run = init("few.safetensors", &tensors);
     assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{run:?}");
     for words in ["1 of another shape", "1 unexpected", "other", "[1, 2]", "missing", "blocks.0"] {
         assert!(run.err.contains(words), "{words:?} is not in {}", run.err);
