@@ -1,38 +1,17 @@
 //! The table of op cases on an emulated device, under all checks: results against the f64 reference,
 //! gradients against those of the CPU.
 
-use vincie_autograd::optimizer::{AdamW, AdamWConfig, Clip, Ema};
-use vincie_autograd::{Graph, Parameters, Var};
+use vincie_autograd::check::{gradients, optimized};
+use vincie_tensor::cases::{cases, deviation};
 use vincie_tensor::ops::Concat;
-use vincie_tensor::random::{Key, Stream};
 use vincie_tensor::reference::Array;
 use vincie_tensor::{Accelerator, DType, Op, Tensor};
-use vincie_tests::{Case, cases};
 
 /// The approximate exponential and reciprocal of the device, in units of the largest result.
 const APPROXIMATE: f64 = 4e-6;
 
 fn emulated() -> Accelerator {
     Accelerator::open("emulated:0".parse().expect("a device")).expect("the emulator starts")
-}
-
-/// Deviations below this are rounding of values that cancel.
-const ABSOLUTE: f64 = 2e-6;
-
-/// Largest deviation, relative to the largest value.
-fn deviation(ours: &Array, reference: &Array) -> f64 {
-    let finite = reference.data.iter().filter(|v| v.is_finite());
-    let largest = finite.fold(0f64, |most, v| most.max(v.abs()));
-    let of = |(a, b): (&f64, &f64)| {
-        let error = (a - b).abs();
-        if a == b || error <= ABSOLUTE { 0.0 } else { error / largest }
-    };
-    // A NaN is never the smaller one.
-    ours.data
-        .iter()
-        .zip(&reference.data)
-        .map(of)
-        .fold(0.0, |most, d| if d <= most { most } else { d })
 }
 
 fn on(place: &Accelerator, tensors: &[Tensor]) -> Vec<Tensor> {
@@ -88,31 +67,6 @@ fn kernels_equal_the_reference() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Gradients of all differentiable inputs, for a random gradient of the results.
-fn gradients(case: &Case, inputs: &[Tensor]) -> vincie_tensor::Result<Vec<Option<Tensor>>> {
-    let parameters = Parameters::new();
-    let graph = Graph::recording(&parameters);
-    let vars: Vec<Var> = inputs
-        .iter()
-        .enumerate()
-        .map(|(i, input)| match case.differentiable.contains(&i) {
-            true => graph.input(input.clone()),
-            false => input.clone().into(),
-        })
-        .collect();
-    let results = graph.apply(case.op.clone(), &vars.iter().collect::<Vec<_>>())?;
-    let mut seeds = Vec::new();
-    for (i, result) in results.iter().take(case.with_gradient).enumerate() {
-        let seed = Key::new(7, Stream::Test, i as u64).normal_tensor(result.value().shape())?;
-        seeds.push((result, seed.to_place(result.value().accelerator())?));
-    }
-    let gradients = graph.backward_from(&seeds)?;
-    case.differentiable
-        .iter()
-        .map(|&i| gradients.of(&vars[i]).map(Tensor::to_host).transpose())
-        .collect()
-}
-
 #[test]
 fn gradients_equal_those_of_the_cpu() {
     let place = emulated();
@@ -149,43 +103,6 @@ fn gradients_equal_those_of_the_cpu() {
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(compared > 100, "only {compared} gradients");
-}
-
-/// Weights, averages and norms after three steps of AdamW on tensors of all sizes and types; the
-/// gradient of the last step is not finite where `is_broken`.
-fn optimized(place: Option<&Accelerator>, is_broken: bool) -> vincie_tensor::Result<Vec<f32>> {
-    let draw = |number: u64, dims: &[usize]| Key::new(9, Stream::Test, number).normal_tensor(dims);
-    let mut parameters = Parameters::new();
-    for (i, dims) in [&[1][..], &[7], &[64], &[3, 5], &[8, 32], &[40_001]].into_iter().enumerate() {
-        let value = draw(i as u64, dims)?;
-        parameters.insert(format!("f32.{i}"), value.clone());
-        parameters.insert(format!("bf16.{i}"), value.to_dtype(DType::BF16)?);
-    }
-    let mut optimizer = AdamW::new(&parameters, AdamWConfig::default())?;
-    let mut average = Ema::new(&parameters, 0.9)?;
-    parameters = parameters.to_place(place)?;
-    optimizer.place(place)?;
-    average.place(place)?;
-    let mut seen = Vec::new();
-    for step in 0..3 {
-        let gradient = |(id, value): (usize, &Tensor)| {
-            let mut gradient = draw(100 + 50 * step + id as u64, value.dims())?;
-            if is_broken && step == 2 && id == 3 {
-                gradient.as_mut_slice::<f32>().expect("it is ours")[0] = f32::INFINITY;
-            }
-            gradient.to_dtype(value.dtype())?.to_place(place).map(Some)
-        };
-        let values = parameters.iter().map(|(_, _, value)| value).enumerate();
-        let gradients = values.map(gradient).collect::<vincie_tensor::Result<Vec<_>>>()?;
-        let clip = Clip::new(&gradients, 10.0)?;
-        optimizer.step(&mut parameters, &gradients, 1e-2, &clip)?;
-        average.update(optimizer.exact(&parameters))?;
-        seen.push(clip.norm()? as f32);
-    }
-    for value in parameters.iter().map(|(_, _, value)| value).chain(average.values()) {
-        seen.extend(value.to_f32()?.to_vec::<f32>()?);
-    }
-    Ok(seen)
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use vincie_autograd::check;
 use vincie_tensor::Op;
+use vincie_tensor::cases::cases;
 use vincie_tensor::reference::Array;
-use vincie_tests::cases;
 
 /// Elements of a large input whose gradient is checked.
 const SAMPLES: usize = 60;

@@ -240,7 +240,7 @@ fn every_op_has_its_places() {
     ops.sort();
     assert!(ops.len() > 5, "only {ops:?} found");
     let mut cases = Vec::new();
-    collect(&root().join("tests/src"), "", &["rs"], &mut cases);
+    collect(&root().join("tensor/src/cases"), "", &["rs"], &mut cases);
     let code = |source: &Source| -> String {
         source.text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect()
     };
@@ -252,7 +252,7 @@ fn every_op_has_its_places() {
             complaints.push(format!("{op}: no rule in autograd/src/rules"));
         }
         if !has_word(&cases, op) && !has_word(&cases, &camel(op)) {
-            complaints.push(format!("{op}: no row in the table of cases in tests/src"));
+            complaints.push(format!("{op}: no row in the table of tensor/src/cases"));
         }
     }
     check(complaints);

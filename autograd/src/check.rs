@@ -1,10 +1,14 @@
-//! The gradient check: the rule's gradient against central differences of the op's f64 reference.
+//! The gradient check: the rule's gradient against central differences of the op's f64 reference. And
+//! work that is done on the host and on a device to compare them: gradients of a row of the table of
+//! cases, and steps of the optimizer.
 
+use crate::optimizer::{AdamW, AdamWConfig, Clip, Ema};
 use crate::{Graph, Parameters, Result, Var};
+use vincie_tensor::cases::Case;
 use vincie_tensor::ops::Op;
 use vincie_tensor::random::{Key, Stream};
 use vincie_tensor::reference::Array;
-use vincie_tensor::{DType, Tensor};
+use vincie_tensor::{Accelerator, DType, Tensor};
 
 /// How far a gradient is from the differences.
 #[derive(Clone, Debug)]
@@ -85,6 +89,79 @@ pub fn compare(
         deviations.push(Deviation { input, absolute, relative });
     }
     Ok(deviations)
+}
+
+/// Gradients of all differentiable inputs of a row, where `inputs` lie, for a random gradient of its
+/// results; read back to the host. `None` stands for inputs that nothing depends on.
+pub fn gradients(case: &Case, inputs: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+    let parameters = Parameters::new();
+    let graph = Graph::recording(&parameters);
+    let var = |(i, input): (usize, &Tensor)| match case.differentiable.contains(&i) {
+        true => graph.input(input.clone()),
+        false => input.clone().into(),
+    };
+    let vars: Vec<Var> = inputs.iter().enumerate().map(var).collect();
+    let results = graph.apply(case.op.clone(), &vars.iter().collect::<Vec<_>>())?;
+    let mut seeds = Vec::new();
+    for (i, result) in results.iter().take(case.with_gradient).enumerate() {
+        let seed = Key::new(7, Stream::Test, i as u64).normal_tensor(result.value().shape())?;
+        let seed = seed.to_dtype(result.value().dtype())?;
+        seeds.push((result, seed.to_place(result.value().accelerator())?));
+    }
+    let gradients = graph.backward_from(&seeds)?;
+    let of = |&i: &usize| gradients.of(&vars[i]).map(Tensor::to_host).transpose();
+    case.differentiable.iter().map(of).collect()
+}
+
+/// Weights, averages and norms after three steps of AdamW on tensors of all sizes and types, with
+/// gradients of their own type and of the other one; the
+/// gradient of the last step is not finite where `is_broken`.
+pub fn optimized(place: Option<&Accelerator>, is_broken: bool) -> Result<Vec<f32>> {
+    let draw = |number: u64, dims: &[usize]| Key::new(9, Stream::Test, number).normal_tensor(dims);
+    let mut parameters = Parameters::new();
+    for (i, dims) in [&[1][..], &[7], &[64], &[3, 5], &[8, 32], &[40_001]].into_iter().enumerate() {
+        let value = draw(i as u64, dims)?;
+        parameters.insert(format!("f32.{i}"), value.clone());
+        parameters.insert(format!("bf16.{i}"), value.to_dtype(DType::BF16)?);
+        parameters.insert(format!("f32.bf16.{i}"), value.clone());
+        parameters.insert(format!("bf16.f32.{i}"), value.to_dtype(DType::BF16)?);
+    }
+    let mut optimizer = AdamW::new(&parameters, AdamWConfig::default())?;
+    let mut average = Ema::new(&parameters, 0.9)?;
+    let mut of_rounded = Ema::new(&parameters, 0.9)?;
+    parameters = parameters.to_place(place)?;
+    optimizer.place(place)?;
+    average.place(place)?;
+    of_rounded.place(place)?;
+    let mut seen = Vec::new();
+    for step in 0..3 {
+        let gradient = |(id, value): (usize, &Tensor)| {
+            let mut gradient = draw(100 + 50 * step + id as u64, value.dims())?;
+            if is_broken && step == 2 && id == 3 {
+                gradient.as_mut_slice::<f32>().expect("a fresh tensor has one owner")[0] =
+                    f32::INFINITY;
+            }
+            // Of four parameters the last two have gradients of the other type.
+            let dtype = match (value.dtype(), id % 4 < 2) {
+                (own, true) => own,
+                (DType::F32, false) => DType::BF16,
+                (_, false) => DType::F32,
+            };
+            gradient.to_dtype(dtype)?.to_place(place).map(Some)
+        };
+        let values = parameters.iter().map(|(_, _, value)| value).enumerate();
+        let gradients = values.map(gradient).collect::<Result<Vec<_>>>()?;
+        let clip = Clip::new(&gradients, 10.0)?;
+        optimizer.step(&mut parameters, &gradients, 1e-2, &clip)?;
+        average.update(optimizer.exact(&parameters))?;
+        of_rounded.update(parameters.iter().map(|(_, _, value)| value))?;
+        seen.push(clip.norm()? as f32);
+    }
+    let weights = parameters.iter().map(|(_, _, value)| value);
+    for value in weights.chain(average.values()).chain(of_rounded.values()) {
+        seen.extend(value.to_f32()?.to_vec::<f32>()?);
+    }
+    Ok(seen)
 }
 
 /// Positions of the inputs that can have a gradient: the float ones.

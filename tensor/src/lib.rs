@@ -7,6 +7,7 @@
 //! runs where its inputs are: on the host, or on an [`Accelerator`].
 
 mod accelerator;
+pub mod cases;
 mod dtype;
 mod error;
 pub mod kernels;

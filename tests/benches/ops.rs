@@ -5,8 +5,8 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
 use vincie_tensor::Tensor;
+use vincie_tensor::cases::cases;
 use vincie_tensor::ops::{Binary, Op};
-use vincie_tests::cases;
 
 fn call(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("call");

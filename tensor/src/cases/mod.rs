@@ -1,14 +1,20 @@
-//! The table of op cases. A row is an op with inputs; parity, gradient and bench readers share it.
-//! Shapes include 0, 1, odd sizes, sizes that are no multiple of a tile, and views.
+//! The table of op cases. A row is an op with inputs. Tests of results and gradients read it, on the
+//! host and on emulated devices, and so do benches and the check of a GPU. Shapes include 0, 1, odd
+//! sizes, sizes that are no multiple of a tile, and views.
 
-use std::sync::Arc;
-use vincie_tensor::ops::{
+use crate::ops::{
     Attention, AttentionMask, Binary, Cast, Concat, Convolution, DepthToSpace, Expand,
     GateResidual, Gather, LayerNorm, Matmul, Mse, Narrow, Permute, QkNormRotary, QueryBlock,
     Reduce, Reduction, Reshape, RmsNorm, Softmax, Swiglu, Unary,
 };
-use vincie_tensor::random::{Key, Stream};
-use vincie_tensor::{DType, Op, Shape, Tensor};
+use crate::random::{Key, Stream};
+use crate::reference::Array;
+use crate::{DType, Op, Shape, Tensor};
+use std::sync::Arc;
+
+mod large;
+
+pub use large::{LARGE, Large};
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -26,6 +32,46 @@ pub struct Case {
     pub with_gradient: usize,
     /// Inputs, by position, that have one.
     pub differentiable: Vec<usize>,
+}
+
+impl Case {
+    /// The same row with bf16 in place of f32 inputs. `None` where it has bf16 inputs of its own, or its
+    /// op changes or compares types.
+    pub fn rounded(&self) -> Option<Self> {
+        let is_wide = self.inputs.iter().all(|input| input.dtype() != DType::BF16);
+        if !is_wide || matches!(self.op, Op::Cast(_) | Op::Mse(_)) {
+            return None;
+        }
+        // Rotary tables are f32 in any case.
+        let tables = if matches!(self.op, Op::QkNormRotary(_)) { 2 } else { 0 };
+        let count = self.inputs.len() - tables;
+        let inputs = self.inputs.iter().enumerate().map(|(i, input)| match input.dtype() {
+            DType::F32 if i < count => bf16(input),
+            _ => input.clone(),
+        });
+        let name = format!("{} in bf16", self.name);
+        Some(Self { name, inputs: inputs.collect(), tolerance: BF16, ..self.clone() })
+    }
+}
+
+/// Deviations below this are rounding of values that cancel.
+const ABSOLUTE: f64 = 2e-6;
+
+/// Largest deviation of a result from a reference, relative to the reference's largest finite value;
+/// NaN where one of them has a value that the other has not.
+pub fn deviation(ours: &Array, reference: &Array) -> f64 {
+    if ours.shape != reference.shape {
+        return f64::NAN;
+    }
+    let finite = reference.data.iter().filter(|v| v.is_finite());
+    let largest = finite.fold(0f64, |most, v| most.max(v.abs()));
+    let of = |(a, b): (&f64, &f64)| {
+        let error = (a - b).abs();
+        if a == b || error <= ABSOLUTE { 0.0 } else { error / largest }
+    };
+    let deviations = ours.data.iter().zip(&reference.data).map(of);
+    // A NaN is never the smaller one.
+    deviations.fold(0.0, |most, d| if d <= most { most } else { d })
 }
 
 /// Rounding of f32 sums of a few thousand terms.
@@ -87,11 +133,35 @@ pub fn cases() -> Vec<Case> {
     products(&mut rows);
     norms(&mut rows);
     attention(&mut rows);
+    larger(&mut rows);
     mixed(&mut rows);
     in_bf16(&mut rows);
     convolutions(&mut rows);
     pictures(&mut rows);
     rows.all
+}
+
+/// Sizes at which a device takes other kernels: whole accesses, long heads, many rows. They draw from
+/// numbers of their own.
+fn larger(rows: &mut Rows) {
+    let draws = std::mem::replace(&mut rows.draws, 1 << 16);
+    let table = rows.normal([7, 16]);
+    rows.add("of 16 bytes at a time", Gather, vec![table, indices(&[6, 1, 1, 0])]);
+    heads(rows, &[([2, 3], 1, 128, 126), ([1, 2], 1, 256, 64)]);
+    let [p, t] = [0; 2].map(|_| bf16(&rows.normal([9, 48])));
+    let w = rows.normal([9]);
+    let case = rows.add("bf16 against bf16", Mse, vec![p, t, w]);
+    (case.tolerance, case.differentiable) = (BF16, vec![0]);
+    for (what, queries, keys) in [("many queries", 2050, 40), ("many keys", 40, 2050)] {
+        for dim in [16, 32, 64, 128] {
+            let inputs = [queries, keys, keys].map(|count| bf16(&rows.normal([count, dim])));
+            let mask = Arc::new(AttentionMask::full(queries, keys));
+            let op = Attention { heads: 1, scale: 1.0 / (dim as f32).sqrt(), mask };
+            let case = rows.add(&format!("{what} bf16 {dim}"), op, inputs.into());
+            (case.tolerance, case.differentiable) = (BF16, Vec::new());
+        }
+    }
+    rows.draws = draws;
 }
 
 /// Types as training in bf16 has them: f32 vectors and residual stream around bf16 products.
@@ -120,22 +190,7 @@ fn mixed(rows: &mut Rows) {
 
 /// The rows before once more, with bf16 in place of f32 tensors.
 fn in_bf16(rows: &mut Rows) {
-    let is_exact = |case: &&Case| {
-        let is_wide = case.inputs.iter().all(|input| input.dtype() != DType::BF16);
-        is_wide && !matches!(case.op, Op::Cast(_) | Op::Mse(_))
-    };
-    let rounded = |case: &Case| {
-        // Rotary tables are f32 in any case.
-        let tables = if matches!(case.op, Op::QkNormRotary(_)) { 2 } else { 0 };
-        let count = case.inputs.len() - tables;
-        let inputs = case.inputs.iter().enumerate().map(|(i, input)| match input.dtype() {
-            DType::F32 if i < count => bf16(input),
-            _ => input.clone(),
-        });
-        let name = format!("{} in bf16", case.name);
-        Case { name, inputs: inputs.collect(), tolerance: BF16, ..case.clone() }
-    };
-    let all: Vec<Case> = rows.all.iter().filter(is_exact).map(rounded).collect();
+    let all: Vec<Case> = rows.all.iter().filter_map(Case::rounded).collect();
     rows.all.extend(all);
 }
 
@@ -330,9 +385,12 @@ fn norms(rows: &mut Rows) {
         ];
         rows.add(&format!("[{r}, {c}]"), GateResidual, inputs);
     }
-    for (tokens, heads, head_dim, rotated) in
-        [([0, 3], 1, 8, 6), ([4, 5], 2, 16, 12), ([3, 6], 3, 10, 0), ([1, 0], 2, 32, 30)]
-    {
+    heads(rows, &[([0, 3], 1, 8, 6), ([4, 5], 2, 16, 12), ([3, 6], 3, 10, 0), ([1, 0], 2, 32, 30)]);
+}
+
+/// Tokens of two streams, heads, their size, and how much of it is rotated.
+fn heads(rows: &mut Rows, sizes: &[([usize; 2], usize, usize, usize)]) {
+    for &(tokens, heads, head_dim, rotated) in sizes {
         let all: usize = tokens.iter().sum();
         // Streams interleave: the second stream takes the even places first.
         let mut places: Vec<i32> = (0..all as i32).collect();
