@@ -37,6 +37,15 @@ impl Failure {
         Self::Malformed(line.to_string())
     }
 
+    /// What there is to say, without its exit code.
+    pub(crate) fn into_line(self) -> String {
+        match self {
+            Self::Failed(line) | Self::Malformed(line) => line,
+            Self::Usage(error) => usage_line(&error.render().to_string()),
+            Self::Reported | Self::OutputClosed => String::new(),
+        }
+    }
+
     /// Writing to standard output failed.
     pub(crate) fn of_output(error: &io::Error) -> Self {
         match error.kind() {

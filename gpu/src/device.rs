@@ -10,6 +10,7 @@ use cust::CudaFlags;
 use cust::context::{Context, CurrentContext};
 use cust::device::{Device as Ordinal, DeviceAttribute};
 use cust::error::CudaError;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -199,6 +200,11 @@ impl Device {
     /// The last launches, newest first.
     pub fn last_launches(&self) -> Vec<LaunchRecord> {
         lock(&self.0.ring).newest_first().cloned().collect()
+    }
+
+    /// How often each kernel was launched so far, by name; a launch that a graph notes counts once.
+    pub fn launches(&self) -> BTreeMap<Arc<str>, u64> {
+        lock(&self.0.ring).by_kernel().clone()
     }
 
     /// The kernel's peer: handle of the context for peer copies.

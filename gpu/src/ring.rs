@@ -1,7 +1,7 @@
 //! The last launches of a device, printed with every fault: a fault comes late and does not say
 //! which kernel it was.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -49,6 +49,7 @@ impl fmt::Display for LaunchRecord {
 pub(crate) struct Ring {
     records: VecDeque<LaunchRecord>,
     count: u64,
+    by_kernel: BTreeMap<Arc<str>, u64>,
 }
 
 impl Ring {
@@ -63,7 +64,16 @@ impl Ring {
         if self.records.len() == KEPT {
             self.records.pop_front();
         }
+        match self.by_kernel.get_mut(&record.kernel) {
+            Some(launches) => *launches += 1,
+            None => drop(self.by_kernel.insert(Arc::clone(&record.kernel), 1)),
+        }
         self.records.push_back(record);
+    }
+
+    /// How often each kernel was launched so far; a launch that a graph notes counts once.
+    pub(crate) fn by_kernel(&self) -> &BTreeMap<Arc<str>, u64> {
+        &self.by_kernel
     }
 
     /// The launches kept, newest first.
@@ -107,5 +117,6 @@ mod tests {
         let newest = "#18 scale grid [19, 1, 1] block [32, 1, 1] stream 2 n=18";
         assert_eq!(records[0].to_string(), newest);
         assert_eq!(records[KEPT - 1].number, 3);
+        assert_eq!(ring.by_kernel().get("scale"), Some(&19));
     }
 }

@@ -43,18 +43,15 @@ pub enum Error {
         /// The limit in force.
         limit: usize,
     },
-    /// A device that failed, or that two tensors of one op do not share.
+    /// A device that failed.
+    #[error(transparent)]
+    Gpu(#[from] vincie_gpu::Error),
+    /// A device that two tensors of one op do not share.
     #[error("{0}")]
     Device(String),
     /// A value that stopped being finite while `--check-finite` watched.
     #[error(transparent)]
     NotFinite(Box<NotFinite>),
-}
-
-impl From<vincie_gpu::Error> for Error {
-    fn from(error: vincie_gpu::Error) -> Self {
-        Self::Device(error.to_string())
-    }
 }
 
 /// The first op whose result is not finite, and where.

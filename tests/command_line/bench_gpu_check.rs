@@ -91,6 +91,89 @@ fn the_same_holds_behind_the_loader() {
     assert_eq!(results(&record).iter().filter(|(_, status)| status == "passed").count(), held().0);
 }
 
+/// Rows of a section.
+fn rows<'r>(record: &'r Value, section: &str) -> Vec<&'r Value> {
+    let sections = record["sections"].as_array().expect("a record has sections");
+    let of = |found: &&Value| found["name"] == section;
+    let rows = sections.iter().filter(of).flat_map(|section| section["rows"].as_array());
+    rows.flatten().collect()
+}
+
+#[test]
+fn every_kernel_is_launched_and_held_to_a_reference() {
+    let scratch = Scratch::new();
+    let run = ["bench", "gpu-check", "--out", "out", "--device", "emulated", "--only", "kernels"];
+    let out = scratch.run(run.into_iter().chain(["--all", "--seconds", "3600"])).passed();
+    let record = record(&scratch, "out");
+    let rows = rows(&record, "kernels");
+    let catalogue = rows.last().expect("the section has rows");
+    let kernels = vincie_ptx::catalogue::kernels().len();
+    assert_eq!(
+        (&catalogue["name"], &catalogue["launched"]),
+        (&"catalogue".into(), &kernels.into())
+    );
+    let compared: u64 = rows.iter().filter_map(|row| row["compared"].as_u64()).sum();
+    assert!(rows.len() > 80 && compared > 1000, "{} rows, {compared} comparisons", rows.len());
+    for row in rows {
+        assert_eq!(row["status"], "passed", "{row}");
+    }
+    // What passed stands in the record.
+    assert!(!out.contains("catalogue"), "{out}");
+}
+
+/// Everything that is timed has its row, none of which looks like a figure of a GPU.
+fn assert_has_no_times(record: &Value) {
+    let rows = rows(record, "bench");
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    for part in
+        ["copy", "product tn bf16", "attention backward block-causal", "adamw", "step", "edit"]
+    {
+        assert!(names.iter().any(|name| name.starts_with(part)), "{part} in {names:?}");
+    }
+    for row in rows.into_iter().filter(|row| row["status"] == "passed") {
+        let has_none = row["ms"].is_null() && row["gpu_microseconds"].is_null();
+        assert!(row["emulated"] == true && has_none && row["tflop_per_s"].is_null(), "{row}");
+    }
+}
+
+#[test]
+fn models_are_held_to_golden_numbers_and_times_are_not_made_up() {
+    let scratch = Scratch::new();
+    let run = ["bench", "gpu-check", "--out", "out", "--device", "emulated", "--all"];
+    let only = ["--only", "parity", "--only", "bench", "--only", "profile"];
+    let out = scratch.run(run.into_iter().chain(only)).passed();
+    let record = record(&scratch, "out");
+    let parity = rows(&record, "parity");
+    assert!(parity.len() > 5, "{parity:?}");
+    for row in &parity {
+        assert_eq!(row["status"], "passed", "{row}");
+    }
+    assert!(parity.iter().any(|row| row["name"] == "training beside the host f32"));
+    assert_has_no_times(&record);
+    for row in rows(&record, "profile") {
+        assert_eq!(row["status"], "skipped", "{row}");
+    }
+    let table = scratch.path().join("out/gpu-check.md");
+    let table = fs::read_to_string(table).expect("there is a table");
+    assert!(table.contains("No times") && table.contains("the device is emulated"), "{table}");
+    assert!(out.contains("the device is emulated"), "{out}");
+}
+
+#[test]
+fn behind_the_loader_an_emulated_device_is_known_too() {
+    let Some(library) = stand_in("behind_the_loader_an_emulated_device_is_known_too") else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let run = ["bench", "gpu-check", "--out", "out", "--all", "--only", "bench", "--json"];
+    let mut command = scratch.command(run.into_iter().chain(["--peer-python", "no-such-python"]));
+    let output = command.env(LIBRARY, library).output().expect("the program can be started");
+    let record = Run::of(output).json();
+    assert_has_no_times(&record);
+    let peer = &rows(&record, "bench")[0]["reason"];
+    assert!(peer.as_str().is_some_and(|reason| reason.contains("no-such-python")), "{peer}");
+}
+
 #[test]
 fn one_bad_case_does_not_lose_the_others() {
     let scratch = Scratch::new();
@@ -167,7 +250,7 @@ fn wrong_usage_is_told_before_anything_runs() {
         let run = ["bench", "gpu-check", "--device", "emulated", "--out", "out"];
         scratch.run_without_trace(&[&run, more].concat())
     };
-    check(&["--only", "kernels"]).refused(2, &["kernels", "microtests, corpus"]);
+    check(&["--only", "kernel"]).refused(2, &["kernel", "microtests, corpus, kernels, parity"]);
     check(&["--cases", "empty"]).refused(2, &["empty", ".launch.toml"]);
     check(&["--cases", "none"]).refused(2, &["none"]);
     check(&["--timeout", "0"]).refused(2, &["0.01"]);

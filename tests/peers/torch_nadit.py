@@ -23,6 +23,7 @@ PRESETS = {       # dim layers mm heads hd  in out patch txt rope size frames te
     "nano":  Config( 256,  6,  2,  4,  64,  7,  3, 4,  256,  64, 64, 5,  64),
     "small": Config( 512,  8,  2,  8,  64, 33, 16, 2,  512,  64, 16, 4, 128),
     "base":  Config(1024, 16,  2, 16,  64, 33, 16, 2, 1024,  64, 32, 4, 128),
+    "tiny":  Config(  64,  2,  1,  2,  32,  7,  3, 4,   64,  30,  8, 2,   8),
     "3b":    Config(2560, 32, 10, 20, 128, 33, 16, 2, 5120, 128, 32, 4, 100),
 }
 Plan = namedtuple("Plan", "cos sin turns txt_tokens attend")        # what depends on the shapes alone

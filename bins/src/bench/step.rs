@@ -23,6 +23,9 @@ use vincie_tensor::{Accelerator, DType, Tensor, pool};
 const WORK: [(&str, [usize; 3]); 4] =
     [("nano", [64, 5, 64]), ("small", [16, 4, 128]), ("base", [32, 4, 128]), ("3b", [32, 4, 100])];
 
+/// A preset of the check of a device, small enough for the emulator.
+const TINY: &str = "tiny";
+
 /// Timestep of the measured step; any other takes as long.
 const TIME: f32 = 500.0;
 
@@ -98,16 +101,17 @@ struct Row {
 
 pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure> {
     let place = arguments.common.device.place()?;
-    let mut config = ModelConfig::preset(&arguments.preset)?;
+    let (mut config, sizes) = sizes(&arguments.preset)?;
     if let Some(layers) = arguments.layers {
         config.layers = layers as usize;
         config.separate_layers = config.separate_layers.min(config.layers);
     }
-    let (_, sizes) = WORK
-        .into_iter()
-        .find(|(name, _)| *name == arguments.preset)
-        .expect("the argument's parser takes these names only");
-    let mut work = Work::new(config, sizes, &arguments)?;
+    let choice = Choice {
+        attention: arguments.attention,
+        recompute: arguments.recompute,
+        dtype: arguments.numbers.dtype,
+    };
+    let mut work = Work::new(config, sizes, choice)?;
     if let Some(place) = &place {
         work.move_to(place)?;
     }
@@ -119,7 +123,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     };
     let peak_resident_bytes = peak_resident();
     let profile = if arguments.profile { work.profile()? } else { Vec::new() };
-    let gflop = 3e-9 * model::forward_flops(work.transformer.config(), &work.layout) as f64;
+    let gflop = work.flops() / 1e9;
     let place = Place::look(place.as_ref());
     let gflop_per_s = gflop / timing.best_ms * 1e3;
     // The peak is that of f32 arithmetic.
@@ -146,8 +150,38 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     if arguments.common.json { console.json(&answer) } else { print(&answer, console) }
 }
 
+/// A preset's configuration, and its picture side, frames and text tokens a turn.
+pub(super) fn sizes(preset: &str) -> Result<(ModelConfig, [usize; 3]), Failure> {
+    if preset == TINY {
+        let config = ModelConfig {
+            dim: 64,
+            layers: 2,
+            separate_layers: 1,
+            heads: 2,
+            head_dim: 32,
+            rotary_dim: 30,
+            text_in: 64,
+            ..ModelConfig::preset("nano")?
+        };
+        return Ok((config, [8, 2, 8]));
+    }
+    let Some((_, sizes)) = WORK.into_iter().find(|(name, _)| *name == preset) else {
+        let names = WORK.map(|(name, _)| name).join(", ");
+        return Err(Failure::usage(format!("preset {preset}: expected one of {names}")));
+    };
+    Ok((ModelConfig::preset(preset)?, sizes))
+}
+
+/// What a step may be besides its sizes.
+#[derive(Clone, Copy)]
+pub(super) struct Choice {
+    pub(super) attention: AttentionKind,
+    pub(super) recompute: bool,
+    pub(super) dtype: DType,
+}
+
 /// A model, its optimizer and the data of every step.
-struct Work {
+pub(super) struct Work {
     transformer: Transformer,
     parameters: Parameters,
     optimizer: AdamW,
@@ -162,17 +196,17 @@ struct Work {
 }
 
 impl Work {
-    fn new(
+    pub(super) fn new(
         config: ModelConfig,
         [side, frames, words]: [usize; 3],
-        arguments: &Arguments,
+        choice: Choice,
     ) -> Result<Self, Failure> {
-        let (recompute_blocks, dtype) = (arguments.recompute, arguments.numbers.dtype);
+        let Choice { attention, recompute: recompute_blocks, dtype } = choice;
         let mut parameters = Parameters::new();
         model::initialise(&config, &mut parameters, 0)?;
         let grid = [frames, side / config.patch, side / config.patch];
         let sample = SampleShape { text: frames * words, grid };
-        let layout = match arguments.attention {
+        let layout = match attention {
             AttentionKind::Full => Layout::full(&[sample], &config, AnglePrecision::F32)?,
             AttentionKind::BlockCausal => Layout::turns(sample, &config)?,
         };
@@ -201,7 +235,7 @@ impl Work {
     }
 
     /// Moves everything that a step reads or writes.
-    fn move_to(&mut self, place: &Accelerator) -> Result<(), Failure> {
+    pub(super) fn move_to(&mut self, place: &Accelerator) -> Result<(), Failure> {
         let at = Some(place);
         self.parameters = self.parameters.to_place(at)?;
         self.optimizer.place(at)?;
@@ -215,7 +249,20 @@ impl Work {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<(), Failure> {
+    /// Operations of a step: three times those of its products and attention forward.
+    pub(super) fn flops(&self) -> f64 {
+        3.0 * model::forward_flops(self.transformer.config(), &self.layout) as f64
+    }
+
+    pub(super) fn layers(&self) -> usize {
+        self.transformer.config().layers
+    }
+
+    pub(super) fn parameters(&self) -> usize {
+        self.parameters.count()
+    }
+
+    pub(super) fn step(&mut self) -> Result<(), Failure> {
         let g = Graph::recording(&self.parameters);
         let share = TIME / 1000.0;
         let (frames, noise) =

@@ -37,6 +37,11 @@ impl About {
         }
     }
 
+    /// True where no GPU runs the kernels.
+    pub(crate) fn is_emulated(&self) -> bool {
+        self.name.starts_with(EMULATED)
+    }
+
     pub(crate) fn line(&self) -> String {
         let (major, minor) = self.capability;
         let driver = self
@@ -45,6 +50,15 @@ impl About {
         format!("{} {}, capability {major}.{minor}{driver}", self.device, self.name)
     }
 }
+
+/// True where no GPU runs the kernels: on an emulated device, also where it stands behind the loader
+/// as if it were NVIDIA's library.
+pub(crate) fn is_emulated(device: &Device) -> bool {
+    device.is_emulated() || device.name().starts_with(EMULATED)
+}
+
+/// How emulated devices begin their name.
+const EMULATED: &str = "emulated ";
 
 /// What came of a launch.
 #[derive(Debug, Serialize)]

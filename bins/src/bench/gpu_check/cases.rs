@@ -3,8 +3,8 @@
 use super::bench::Bench;
 use super::difference::{Comparison, compare};
 use super::form::Forms;
+use super::protocol::Answer;
 use super::report::{Row, Status};
-use super::worker::Answer;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vincie_ptx::corpus::{Case, Output, Verdict};
@@ -75,7 +75,7 @@ impl Cases {
             let reason = format!("{flaw} is planted in it: it may hang or fault a GPU");
             return row.because(Status::Skipped, reason);
         }
-        match bench.ask(path, &row.name) {
+        match bench.launch(path, &row.name) {
             Ok((Answer::Done(done), outputs)) => {
                 let emulated = match bench.emulate(&case) {
                     Ok(outputs) => outputs,
@@ -92,7 +92,9 @@ impl Cases {
             Ok((Answer::Skipped(reason), _)) => row.because(Status::Skipped, reason),
             Ok((Answer::Fault(reason), _)) => row.because(Status::Fault, reason),
             Ok((Answer::Error(reason), _)) => row.because(Status::Error, reason),
-            Ok((Answer::Ready(_), _)) => row.because(Status::Error, "it opened a device twice"),
+            Ok((other @ (Answer::Ready(_) | Answer::Told(_)), _)) => {
+                row.because(Status::Error, format!("a launch was answered with {other:?}"))
+            }
             Err(reason) => row.because(Status::Lost, reason),
         }
     }

@@ -1,12 +1,13 @@
 //! The raw record of a check, and what of it goes to the terminal.
 
+use super::summary;
 use crate::command::VERSION;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::ptx::driver::About;
 use crate::publish;
 use crate::table::{Align, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
 
@@ -59,7 +60,7 @@ pub(super) struct Row {
 }
 
 /// What a case came to, the best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     /// Device and emulator agree bit by bit, and with what is expected.
@@ -158,7 +159,8 @@ impl Record {
         publish::file(&folder.join(FILE), text.as_bytes())
     }
 
-    pub(super) fn print(&self, console: &Console) -> Result<(), Failure> {
+    /// Prints a row a case, or where `is_short` only those that are not passed; and the counts.
+    pub(super) fn print(&self, is_short: bool, console: &Console) -> Result<(), Failure> {
         let left = |name| (name, Align::Left);
         let right = |name| (name, Align::Right);
         let mut table = Table::new([
@@ -169,7 +171,8 @@ impl Record {
             right("emulator ms"),
             left(""),
         ]);
-        for (part, row) in self.rows() {
+        for (part, row) in self.rows().filter(|(_, row)| !is_short || row.status != Status::Passed)
+        {
             let time = |time: Option<f64>| time.map_or("-".to_owned(), |time| format!("{time:.1}"));
             table.row([
                 part.name.clone(),
@@ -186,6 +189,9 @@ impl Record {
                 console.line(format!("{}  {}: {note}", row.status.name(), row.name))?;
             }
         }
+        if let Some(table) = summary::table(self) {
+            console.line(&table)?;
+        }
         let count = |status| self.rows().filter(|(_, row)| row.status == status).count();
         let counts: Vec<String> = Status::ALL
             .iter()
@@ -198,7 +204,11 @@ impl Record {
         console.line(format!("{verdict}  {device}: {} in {seconds:.1} s", counts.join(", ")))
     }
 
-    fn rows(&self) -> impl Iterator<Item = (&Part, &Row)> {
+    pub(super) fn version(&self) -> &str {
+        self.version
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Part, &Row)> {
         self.sections.iter().flat_map(|part| part.rows.iter().map(move |row| (part, row)))
     }
 }

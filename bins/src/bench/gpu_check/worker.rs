@@ -3,17 +3,17 @@
 //!
 //! It reads a line of JSON for each case and answers with one, after one about the device.
 
+use super::jobs::{Bed, Job};
+use super::process::Process;
+use super::protocol::{Answer, Done, Request};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::ptx::driver::{self, About};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 use vincie_gpu::{Device, DeviceSpec, ErrorKind, Trace};
@@ -22,9 +22,6 @@ use vincie_ptx::corpus::{Case, Output};
 
 /// How long a driver may take to start.
 const START: Duration = Duration::from_secs(90);
-
-/// How long a process that was told to end may take.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Run cases that another process names, on a device.
 #[derive(Args, Debug)]
@@ -38,44 +35,10 @@ pub(in crate::bench) struct Arguments {
     /// Answers hold events of a trace
     #[arg(long)]
     trace: bool,
-}
 
-/// What is asked for.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    /// A launch file.
-    pub(super) case: PathBuf,
-    /// Where to leave what buffers hold afterwards.
-    pub(super) outputs: PathBuf,
-}
-
-/// What is answered.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
-    /// The first answer: the device is open.
-    Ready(About),
-    /// Outputs are written.
-    Done(Done),
-    /// The device cannot run the case.
-    Skipped(String),
-    /// The device failed; the process ends.
-    Fault(String),
-    /// The case, or at first the device, cannot be used.
-    Error(String),
-}
-
-/// What a launch came to.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Done {
-    /// Time on the device.
-    pub(super) microseconds: f64,
-    /// Time of all of it: the driver's compiler, copies, the launch.
-    pub(super) seconds: f64,
-    pub(super) registers: Option<u32>,
-    pub(super) local_bytes: Option<u32>,
-    pub(super) overrun: Vec<String>,
-    #[serde(default)]
-    pub(super) trace: Vec<Value>,
+    /// Do one job, as JSON, and end: for profilers
+    #[arg(long, value_name = "JOB")]
+    once: Option<String>,
 }
 
 /// The process's own side.
@@ -91,11 +54,20 @@ pub(in crate::bench) fn run(arguments: &Arguments, console: &Console) -> Result<
         Err(error) => return say(&Answer::Error(error.to_string())),
     };
     say(&Answer::Ready(About::of(&device)))?;
+    let mut bed = Bed::new(&device);
+    if let Some(job) = &arguments.once {
+        let job: Job = serde_json::from_str(job)
+            .map_err(|error| Failure::usage(format!("--once {job}: {error}")))?;
+        return say(&bed.run(&job));
+    }
     for line in io::stdin().lock().lines() {
         let line = line.map_err(|error| Failure::new(format!("standard input: {error}")))?;
         let request: Request = serde_json::from_str(&line)
             .map_err(|error| Failure::malformed(format!("a request: {error}")))?;
-        let answer = answer(&device, &request, arguments.trace);
+        let answer = match &request {
+            Request::Launch { case, outputs } => launch(&device, case, outputs, arguments.trace),
+            Request::Job(job) => bed.run(job),
+        };
         say(&answer)?;
         if let Answer::Fault(_) = answer {
             break;
@@ -104,9 +76,10 @@ pub(in crate::bench) fn run(arguments: &Arguments, console: &Console) -> Result<
     Ok(())
 }
 
-fn answer(device: &Device, request: &Request, traces: bool) -> Answer {
+/// Runs a launch file, and leaves what its buffers hold afterwards.
+fn launch(device: &Device, case: &Path, outputs: &Path, traces: bool) -> Answer {
     let begun = Instant::now();
-    let prepared = Case::load(&request.case).map_err(|error| error.to_string()).and_then(|case| {
+    let prepared = Case::load(case).map_err(|error| error.to_string()).and_then(|case| {
         let module = driver::check(&case).map_err(|error| error.to_string())?;
         Ok((case, module.target))
     });
@@ -124,9 +97,9 @@ fn answer(device: &Device, request: &Request, traces: bool) -> Answer {
         let trace = trace.map_or(Ok(Vec::new()), |trace| trace.json().map(|text| events(&text)))?;
         let written = Output::serialize(&run.outputs)
             .map_err(|error| error.to_string())
-            .and_then(|bytes| fs::write(&request.outputs, bytes).map_err(|e| e.to_string()));
+            .and_then(|bytes| fs::write(outputs, bytes).map_err(|e| e.to_string()));
         if let Err(text) = written {
-            return Ok(Answer::Error(format!("{}: {text}", request.outputs.display())));
+            return Ok(Answer::Error(format!("{}: {text}", outputs.display())));
         }
         Ok(Answer::Done(Done {
             microseconds: run.time.as_secs_f64() * 1e6,
@@ -150,93 +123,56 @@ fn events(trace: &str) -> Vec<Value> {
 }
 
 /// How to start the process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub(super) device: DeviceSpec,
     pub(super) max_instructions: u64,
     pub(super) traces: bool,
+    /// Folder for what the driver's compiler made, so that a process that replaces another one does
+    /// not wait for it again.
+    pub(super) compiled: PathBuf,
+}
+
+impl Setup {
+    /// The command that starts the process.
+    pub(super) fn command(&self) -> Result<Command, String> {
+        let program = env::current_exe().map_err(|error| format!("this program: {error}"))?;
+        let mut command = Command::new(program);
+        command.args(["bench", "gpu-worker", "--device", &self.device.to_string()]);
+        command.args(["--max-instructions", &self.max_instructions.to_string()]);
+        command.env("CUDA_CACHE_PATH", &self.compiled).env("CUDA_CACHE_MAXSIZE", "2147483648");
+        Ok(command)
+    }
 }
 
 /// The process as its parent sees it.
 pub(super) struct Worker {
-    child: Child,
-    requests: Option<ChildStdin>,
-    answers: Receiver<String>,
-    /// False once it did not answer in time: it will not see that its input ended.
-    is_responsive: bool,
+    process: Process,
     pub(super) about: About,
 }
 
 impl Worker {
     /// Starts the process and waits until it has opened the device.
-    pub(super) fn start(setup: Setup) -> Result<Self, String> {
-        let program = env::current_exe().map_err(|error| format!("this program: {error}"))?;
-        let mut command = Command::new(program);
-        command.args(["bench", "gpu-worker", "--device", &setup.device.to_string()]);
-        command.args(["--max-instructions", &setup.max_instructions.to_string()]);
+    pub(super) fn start(setup: &Setup) -> Result<Self, String> {
+        let mut command = setup.command()?;
         if setup.traces {
             command.arg("--trace");
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("a second process: {error}"))?;
-        let requests = child.stdin.take();
-        let output = child.stdout.take().expect("its output is piped");
-        let (sender, answers) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let about = About::default();
-        let mut worker = Self { child, requests, answers, is_responsive: true, about };
-        match worker.hear(START)? {
-            Answer::Ready(about) => worker.about = about,
-            Answer::Error(text) => return Err(text),
-            other => return Err(format!("the second process began with {other:?}")),
+        let mut process = Process::start(command)?;
+        match read(&process.hear(START)?)? {
+            Answer::Ready(about) => Ok(Self { process, about }),
+            Answer::Error(text) => Err(text),
+            other => Err(format!("the second process began with {other:?}")),
         }
-        Ok(worker)
     }
 
     /// Runs a case; an error says how the process was lost.
     pub(super) fn ask(&mut self, request: &Request, limit: Duration) -> Result<Answer, String> {
-        let mut line = serde_json::to_string(request).map_err(|error| error.to_string())?;
-        line.push('\n');
-        let requests = self.requests.as_mut().expect("it is there until the end");
-        // A process that has gone is noticed below, with how it ended.
-        let _ = requests.write_all(line.as_bytes()).and_then(|()| requests.flush());
-        self.hear(limit)
-    }
-
-    fn hear(&mut self, limit: Duration) -> Result<Answer, String> {
-        match self.answers.recv_timeout(limit) {
-            Ok(line) => serde_json::from_str(&line).map_err(|error| format!("{error} in {line:?}")),
-            Err(RecvTimeoutError::Timeout) => {
-                self.is_responsive = false;
-                Err(format!("no answer within {} s", limit.as_secs_f64()))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(match self.child.wait() {
-                Ok(status) => format!("the process of the device ended: {status}"),
-                Err(error) => format!("the process of the device ended: {error}"),
-            }),
-        }
+        self.process.say(&serde_json::to_string(request).map_err(|error| error.to_string())?);
+        read(&self.process.hear(limit)?)
     }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        drop(self.requests.take());
-        let end = Instant::now() + FAREWELL;
-        let mut has_ended = false;
-        while self.is_responsive && !has_ended && Instant::now() < end {
-            has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
-            thread::sleep(Duration::from_millis(2));
-        }
-        if !has_ended {
-            // Both fail only where there is no such process any more.
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
+fn read(line: &str) -> Result<Answer, String> {
+    serde_json::from_str(line).map_err(|error| format!("{error} in {line:?}"))
 }
