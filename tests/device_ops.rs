@@ -2,8 +2,10 @@
 //! gradients against those of the CPU.
 
 use vincie_autograd::check::{gradients, optimized};
+use vincie_autograd::{Graph, Parameters, Var};
 use vincie_tensor::cases::{cases, deviation};
 use vincie_tensor::ops::Concat;
+use vincie_tensor::random::{Key, Stream};
 use vincie_tensor::reference::Array;
 use vincie_tensor::{Accelerator, DType, Op, Tensor};
 
@@ -65,6 +67,76 @@ fn kernels_equal_the_reference() {
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What leaves a product with it has the bits of ops behind each other, kept or not, and so have
+/// gradients: on the host and on the device, where small sizes take the tiles of small products.
+#[test]
+fn linear_layers_and_their_ends_in_one_have_the_same_bits() {
+    let device = emulated();
+    let draw = |number: u64, dims: &[usize]| -> Tensor {
+        Key::new(41, Stream::Test, number).normal_tensor(dims).expect("small tensors fit")
+    };
+    for (place, [r, c, k]) in [
+        (None, [5, 37, 19]),
+        (Some(&device), [5, 37, 19]),
+        (Some(&device), [70, 72, 40]),
+        (Some(&device), [3, 8, 1100]),
+    ] {
+        for dtype in [DType::F32, DType::BF16] {
+            let groups: Vec<i32> = (0..r as i32).map(|row| row / 3 % 3).collect();
+            let to = |t: Tensor| t.to_place(place).expect("it is uploaded");
+            let factor = |n, dims: &[usize]| to(draw(n, dims).to_dtype(dtype).expect("a type"));
+            let (x, w, second) = (factor(1, &[r, k]), factor(2, &[c, k]), factor(3, &[c, k]));
+            let (gate, parameter) = (to(draw(4, &[3, c])), to(draw(5, &[c])));
+            let (residual, bias) = (to(draw(6, &[r, c])), to(draw(7, &[c])));
+            let groups: Var = to(Tensor::from_slice(&groups, [r]).expect("a table")).into();
+            // Results, and gradients of everything for random gradients of the results.
+            let run = |is_one: bool, is_recording: bool| -> Vec<Vec<f32>> {
+                let parameters = Parameters::new();
+                let g = match is_recording {
+                    true => Graph::recording(&parameters),
+                    false => Graph::inference(&parameters),
+                };
+                let inputs = [&x, &w, &second, &gate, &parameter, &residual, &bias];
+                let vars = inputs.map(|input| g.input(input.clone()));
+                let [x, w, second, gate, parameter, residual, bias] = &vars;
+                let (first, other) = if is_one {
+                    let bias = Some(bias);
+                    let first =
+                        g.linear_gate_residual(x, w, bias, gate, parameter, residual, &groups);
+                    (first, g.linear_swiglu(x, w, second))
+                } else {
+                    let linear = |w, bias| g.linear(x, w, bias).expect("it is computed");
+                    let product = linear(w, Some(bias));
+                    let first = g.gate_residual(&product, gate, parameter, residual, &groups);
+                    (first, g.swiglu(&linear(w, None), &linear(second, None)))
+                };
+                let results = [first.expect("it is computed"), other.expect("it is computed")];
+                let read = |t: &Tensor| t.to_f32()?.to_host()?.to_vec::<f32>();
+                let mut all: Vec<Vec<f32>> =
+                    results.iter().map(|r| read(r.value()).expect("it is read")).collect();
+                if is_recording {
+                    let seeds = [8, 9].map(|number| to(draw(number, &[r, c])));
+                    let seeds: Vec<_> = results.iter().zip(seeds).collect();
+                    let gradients = g.backward_from(&seeds).expect("it has gradients");
+                    let of = |var| read(gradients.of(var).expect("everything has a gradient"));
+                    all.extend(vars.iter().map(|var| of(var).expect("it is read")));
+                }
+                all
+            };
+            let apart = run(false, true);
+            assert!(run(true, true) == apart, "{dtype} [{r}, {c}, {k}] on {place:?}");
+            assert!(run(true, false) == apart[..2], "{dtype} [{r}, {c}, {k}] on {place:?}");
+        }
+    }
+    let launches = device.device().launches();
+    for end in ["gate_residual", "swiglu"] {
+        for tile in ["any", "64x64"] {
+            let name = format!("matmul_{end}_bf16_{tile}");
+            assert!(launches.contains_key(&name[..]), "{name} was not launched");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use crate::{Graph, Var};
 use std::sync::Arc;
 use vincie_tensor::ops::{
     Attention, AttentionMask, Binary, Cast, Concat, Expand, GateResidual, Gather, LayerNorm,
-    Matmul, Mse, Narrow, Permute, Reduce, Reduction, Reshape, Softmax, Swiglu, Unary,
+    LinearGateResidual, LinearSwiglu, Matmul, Mse, Narrow, Permute, Reduce, Reduction, Reshape,
+    Softmax, Swiglu, Unary,
 };
 use vincie_tensor::{DType, Result, Shape};
 
@@ -91,6 +92,29 @@ impl Graph<'_> {
         groups: &Var,
     ) -> Result<Var> {
         self.apply_one(GateResidual, &[x, gate, gate_parameter, residual, groups])
+    }
+
+    /// [`Self::linear`] of `x [R, K]` and [`Self::gate_residual`] behind it, in one op.
+    #[allow(clippy::too_many_arguments)]
+    pub fn linear_gate_residual(
+        &self,
+        x: &Var,
+        weight: &Var,
+        bias: Option<&Var>,
+        gate: &Var,
+        gate_parameter: &Var,
+        residual: &Var,
+        groups: &Var,
+    ) -> Result<Var> {
+        let op =
+            LinearGateResidual { has_bias: bias.is_some(), keeps_product: self.is_recording() };
+        let inputs = [x, weight, gate, gate_parameter, residual, groups];
+        self.apply_one(op, &inputs.into_iter().chain(bias).collect::<Vec<_>>())
+    }
+
+    /// [`Self::linear`] of `x [R, K]` with both weights and [`Self::swiglu`] of the results, in one op.
+    pub fn linear_swiglu(&self, x: &Var, gate: &Var, up: &Var) -> Result<Var> {
+        self.apply_one(LinearSwiglu { keeps_factors: self.is_recording() }, &[x, gate, up])
     }
 
     /// Softmax attention under a mask; `scale` multiplies the scores.

@@ -14,7 +14,16 @@ pub(super) fn backward(
     grad: &Tensor,
     needed: &[bool],
 ) -> Result<Vec<Option<Tensor>>> {
-    let (a, b) = (saved.input(0), saved.input(1));
+    gradients(op, [saved.input(0), saved.input(1)], grad, needed)
+}
+
+/// Gradients of both factors and, where there is one, of the bias.
+pub(super) fn gradients(
+    op: &Matmul,
+    [a, b]: [&Tensor; 2],
+    grad: &Tensor,
+    needed: &[bool],
+) -> Result<Vec<Option<Tensor>>> {
     let is_bf16 = a.dtype() == DType::BF16 && b.dtype() == DType::BF16;
     let grad = &grad.to_dtype(if is_bf16 { DType::BF16 } else { grad.dtype() })?;
     let is_shared = b.shape().rank() == 2 && !op.transpose_a;

@@ -10,6 +10,8 @@ mod expand;
 mod gate_residual;
 mod gather;
 mod layer_norm;
+mod linear_gate_residual;
+mod linear_swiglu;
 mod matmul;
 mod mse;
 mod narrow;
@@ -93,6 +95,8 @@ fn keep(op: &Op) -> Keep {
         Op::GateResidual(_) => gate_residual::KEEP,
         Op::Gather(_) => gather::KEEP,
         Op::LayerNorm(_) => layer_norm::KEEP,
+        Op::LinearGateResidual(_) => linear_gate_residual::KEEP,
+        Op::LinearSwiglu(_) => linear_swiglu::KEEP,
         Op::Matmul(_) => matmul::KEEP,
         Op::Mse(_) => mse::KEEP,
         Op::QkNormRotary(_) => qk_norm_rotary::KEEP,
@@ -117,6 +121,8 @@ pub(crate) fn differentiable_results(op: &Op) -> usize {
         | Op::GateResidual(_)
         | Op::Gather(_)
         | Op::LayerNorm(_)
+        | Op::LinearGateResidual(_)
+        | Op::LinearSwiglu(_)
         | Op::Matmul(_)
         | Op::Mse(_)
         | Op::Narrow(_)
@@ -139,6 +145,8 @@ fn computes(op: &Op) -> bool {
         | Op::Convolution(_)
         | Op::GateResidual(_)
         | Op::LayerNorm(_)
+        | Op::LinearGateResidual(_)
+        | Op::LinearSwiglu(_)
         | Op::Matmul(_)
         | Op::QkNormRotary(_)
         | Op::RmsNorm(_)
@@ -171,6 +179,8 @@ fn label(op: &Op) -> &'static str {
         Op::GateResidual(_) => "gate_residual backward",
         Op::Gather(_) => "gather backward",
         Op::LayerNorm(_) => "layer_norm backward",
+        Op::LinearGateResidual(_) => "linear_gate_residual backward",
+        Op::LinearSwiglu(_) => "linear_swiglu backward",
         Op::Matmul(_) => "matmul backward",
         Op::Mse(_) => "mse backward",
         Op::Narrow(_) => "narrow backward",
@@ -213,6 +223,8 @@ pub(crate) fn backward(
         Op::GateResidual(op) => gate_residual::backward(op, saved, first()),
         Op::Gather(op) => gather::backward(op, saved, first()),
         Op::LayerNorm(op) => layer_norm::backward(op, saved, first()),
+        Op::LinearGateResidual(op) => linear_gate_residual::backward(op, saved, first(), needed),
+        Op::LinearSwiglu(op) => linear_swiglu::backward(op, saved, first(), needed),
         Op::Matmul(op) => matmul::backward(op, saved, first(), needed),
         Op::Mse(op) => mse::backward(op, saved, first()),
         Op::Narrow(op) => narrow::backward(op, saved, first()),

@@ -447,9 +447,8 @@ impl Branch {
         groups: &Var,
         modulation: &Modulation,
     ) -> Result<Var> {
-        let projected = self.proj_out.forward(g, attended)?;
-        let gate = modulation.attention()[2];
-        Ok(g.gate_residual(&projected, gate, &g.parameter(self.modulation[2]), residual, groups)?)
+        let gate = [modulation.attention()[2], &g.parameter(self.modulation[2])];
+        self.proj_out.forward_into(g, attended, gate, residual, groups)
     }
 
     /// The feed-forward half; the input itself where the branch has none.
@@ -462,9 +461,9 @@ impl Branch {
     ) -> Result<Var> {
         let Some(layer) = &self.feed_forward else { return Ok(x) };
         let h = self.modulated_norm(g, &x, groups, modulation.feed_forward(), 3)?;
-        let projected = layer.forward(g, &h)?;
-        let gate = modulation.feed_forward()[2];
-        Ok(g.gate_residual(&projected, gate, &g.parameter(self.modulation[5]), &x, groups)?)
+        let (hidden, down) = layer.hidden(g, &h)?;
+        let gate = [modulation.feed_forward()[2], &g.parameter(self.modulation[5])];
+        down.forward_into(g, &hidden, gate, &x, groups)
     }
 
     /// The second half of the block for one stream, shown to the probe step by step.
@@ -515,13 +514,15 @@ impl Branch {
 }
 
 impl FeedForward {
-    fn forward(&self, g: &Graph<'_>, h: &Var) -> Result<Var> {
+    /// What is between the layers, and the last of them.
+    fn hidden(&self, g: &Graph<'_>, h: &Var) -> Result<(Var, &Linear)> {
         match self {
             Self::Swiglu { gate, up, down } => {
-                let hidden = g.swiglu(&gate.forward(g, h)?, &up.forward(g, h)?)?;
-                down.forward(g, &hidden)
+                let [of_gate, of_up] = [gate, up].map(|layer| g.parameter(layer.weight));
+                let h = super::as_type(g, h, gate.dtype(g))?;
+                Ok((g.linear_swiglu(&h, &of_gate, &of_up)?, down))
             }
-            Self::Gelu { up, down } => down.forward(g, &g.gelu_tanh(&up.forward(g, h)?)?),
+            Self::Gelu { up, down } => Ok((g.gelu_tanh(&up.forward(g, h)?)?, down)),
         }
     }
 }

@@ -46,7 +46,24 @@ impl Linear {
         Ok(g.linear(&as_type(g, x, weight.value().dtype())?, &weight, bias.as_ref())?)
     }
 
-    /// The same with its sums as they are, in f32: what enters or leaves the residual stream.
+    /// A product that leaves into a residual, by way of a gate whose parts are those of the row's group and
+    /// of all rows.
+    pub(crate) fn forward_into(
+        &self,
+        g: &Graph<'_>,
+        x: &Var,
+        [gate, parameter]: [&Var; 2],
+        residual: &Var,
+        groups: &Var,
+    ) -> Result<Var> {
+        let bias = self.bias.map(|bias| g.parameter(bias));
+        let weight = g.parameter(self.weight);
+        let x = as_type(g, x, weight.value().dtype())?;
+        let bias = bias.as_ref();
+        Ok(g.linear_gate_residual(&x, &weight, bias, gate, parameter, residual, groups)?)
+    }
+
+    /// [`Self::forward`] with its sums as they are, in f32: what enters or leaves the residual stream.
     pub(crate) fn forward_to_f32(&self, g: &Graph<'_>, x: &Var) -> Result<Var> {
         let bias = self.bias.map(|bias| g.parameter(bias));
         let weight = g.parameter(self.weight);

@@ -7,6 +7,7 @@ mod elementwise;
 mod expect;
 mod families;
 mod flow;
+mod gated;
 mod matmul;
 mod norm;
 mod normalise;

@@ -6,7 +6,7 @@ use vincie_ptx::Counters;
 
 /// The folder of the kernels, and how many tests launch them, and of sums of parts.
 pub(crate) const OP: &str = "matmul";
-pub(crate) const TESTS: usize = 8;
+pub(crate) const TESTS: usize = 11;
 
 const LAYOUTS: [&str; 4] = ["nn", "nt", "tn", "tt"];
 const BIAS: u32 = 1;

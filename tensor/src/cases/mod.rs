@@ -4,8 +4,8 @@
 
 use crate::ops::{
     Attention, AttentionMask, Binary, Cast, Concat, Convolution, DepthToSpace, Expand,
-    GateResidual, Gather, LayerNorm, Matmul, Mse, Narrow, Permute, QkNormRotary, QueryBlock,
-    Reduce, Reduction, Reshape, RmsNorm, Softmax, Swiglu, Unary,
+    GateResidual, Gather, LayerNorm, LinearGateResidual, LinearSwiglu, Matmul, Mse, Narrow,
+    Permute, QkNormRotary, QueryBlock, Reduce, Reduction, Reshape, RmsNorm, Softmax, Swiglu, Unary,
 };
 use crate::random::{Key, Stream};
 use crate::reference::Array;
@@ -138,6 +138,7 @@ pub fn cases() -> Vec<Case> {
     in_bf16(&mut rows);
     convolutions(&mut rows);
     pictures(&mut rows);
+    linear_ends(&mut rows);
     rows.all
 }
 
@@ -159,6 +160,37 @@ fn larger(rows: &mut Rows) {
             let op = Attention { heads: 1, scale: 1.0 / (dim as f32).sqrt(), mask };
             let case = rows.add(&format!("{what} bf16 {dim}"), op, inputs.into());
             (case.tolerance, case.differentiable) = (BF16, Vec::new());
+        }
+    }
+    rows.draws = draws;
+}
+
+/// Linear layers that leave through a gate: in f32, and with bf16 factors around an f32 stream. They draw
+/// from numbers of their own.
+fn linear_ends(rows: &mut Rows) {
+    let draws = std::mem::replace(&mut rows.draws, 1 << 17);
+    for [r, c, k] in [[0, 8, 8], [1, 1, 1], [5, 37, 19], [70, 64, 40]] {
+        let groups: Vec<i32> =
+            (0..r as i32).map(|row| [1, 0, 2, 2][row as usize / 2 % 4]).collect();
+        for is_rounded in [false, true] {
+            let mut factor = |dims: [usize; 2]| {
+                let factor = rows.normal(dims);
+                if is_rounded { bf16(&factor) } else { factor }
+            };
+            let (x, weight, second) = (factor([r, k]), factor([c, k]), factor([c, k]));
+            let what = if is_rounded { " of bf16" } else { "" };
+            let tolerance = if is_rounded { BF16 } else { F32 };
+            for has_bias in [false, true] {
+                let mut inputs = vec![x.clone(), weight.clone(), rows.normal([3, c])];
+                inputs.extend([rows.normal([c]), rows.normal([r, c]), indices(&groups)]);
+                inputs.extend(has_bias.then(|| rows.normal([c])));
+                let op = LinearGateResidual { has_bias, keeps_product: true };
+                let name = format!("[{r}, {c}, {k}]{what}, bias {has_bias}");
+                rows.add(&name, op, inputs).tolerance = tolerance;
+            }
+            let op = LinearSwiglu { keeps_factors: true };
+            let case = rows.add(&format!("[{r}, {c}, {k}]{what}"), op, vec![x, weight, second]);
+            case.tolerance = tolerance;
         }
     }
     rows.draws = draws;

@@ -11,6 +11,8 @@ mod expand;
 mod gate_residual;
 mod gather;
 mod layer_norm;
+mod linear_gate_residual;
+mod linear_swiglu;
 mod matmul;
 mod mse;
 mod narrow;
@@ -43,6 +45,8 @@ pub use expand::Expand;
 pub use gate_residual::GateResidual;
 pub use gather::Gather;
 pub use layer_norm::LayerNorm;
+pub use linear_gate_residual::LinearGateResidual;
+pub use linear_swiglu::LinearSwiglu;
 pub use matmul::Matmul;
 pub use mse::Mse;
 pub use narrow::Narrow;
@@ -159,6 +163,10 @@ ops! {
     Gather,
     /// Layer norm with optional weight and bias.
     LayerNorm,
+    /// A linear layer whose product leaves through a gate into the residual.
+    LinearGateResidual,
+    /// `silu(gate) * up` of two linear layers.
+    LinearSwiglu,
     /// Matrix product with optional transposes and bias.
     Matmul,
     /// Row-weighted mean squared error.

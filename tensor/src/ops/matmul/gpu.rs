@@ -6,7 +6,7 @@ use crate::ops::{Binary, Operation, ready, result_dtype};
 use crate::{DType, Result, Tensor};
 
 /// Bytes of one copy of the kernels with tiles.
-const COPY: usize = 16;
+pub(super) const COPY: usize = 16;
 
 /// The kernel adds the bias.
 const BIAS: u32 = 1;
@@ -25,19 +25,19 @@ const TILES_F32: [(usize, usize); 2] = [(128, 128), (64, 64)];
 const LARGEST: ((usize, usize), usize) = ((128, 256), 144 << 10);
 
 /// An operand as kernels walk it.
-struct Operand {
-    tensor: Tensor,
+pub(super) struct Operand {
+    pub(super) tensor: Tensor,
     /// Elements from a line of it to the next.
-    lead: usize,
+    pub(super) lead: usize,
     /// Elements from a matrix of the batch to the next.
     step: usize,
     /// Lines are columns of the matrix, as the op sees it.
-    is_turned: bool,
+    pub(super) is_turned: bool,
 }
 
 impl Operand {
     /// An operand of `batch` matrices, or one tall one.
-    fn new(input: &Tensor, dtype: DType, is_turned: bool, batch: usize) -> Result<Self> {
+    pub(super) fn new(input: &Tensor, dtype: DType, is_turned: bool, batch: usize) -> Result<Self> {
         let input = input.to_dtype(dtype)?;
         let (shape, strides, rank) = (input.shape(), input.strides(), input.shape().rank());
         let (rows, cols) = (shape[rank - 2], shape[rank - 1]);
@@ -56,7 +56,7 @@ impl Operand {
         Ok(Self { tensor, lead: cols, step: rows * cols, is_turned })
     }
 
-    fn is_aligned(&self) -> Result<bool> {
+    pub(super) fn is_aligned(&self) -> Result<bool> {
         let unit = COPY / self.tensor.dtype().size();
         let address = self.tensor.device_address()?;
         Ok(address.is_multiple_of(COPY as u64)
@@ -66,15 +66,15 @@ impl Operand {
 }
 
 /// How a product is cut into CTAs.
-struct Plan {
-    tile: String,
+pub(super) struct Plan {
+    pub(super) tile: String,
     /// Length of each part of the sums, and how many there are.
     part: usize,
-    parts: usize,
+    pub(super) parts: usize,
 }
 
 impl Plan {
-    fn new(place: &Accelerator, dtype: DType, sizes: &Sizes, is_aligned: bool) -> Self {
+    pub(super) fn new(place: &Accelerator, dtype: DType, sizes: &Sizes, is_aligned: bool) -> Self {
         let &Sizes { batch, m, n, k } = sizes;
         let processors = place.device().limits().multiprocessors as usize;
         let ctas = |(rows, cols): (usize, usize)| batch * m.div_ceil(rows) * n.div_ceil(cols);

@@ -1,6 +1,7 @@
 //! Matrix product with optional transposes and bias.
 
 mod cpu;
+pub(super) mod gated;
 mod gpu;
 
 use super::{Operation, Spec, float, result_dtype, shaped};
