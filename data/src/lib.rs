@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod annotate;
+pub mod benchmark;
 pub mod decode;
 mod error;
 mod image;
@@ -10,6 +11,7 @@ pub mod loader;
 pub mod sample;
 pub mod session;
 pub mod shard;
+pub mod sprites;
 
 pub use error::{Error, Result};
 pub use image::{Image, Limits, Mask};

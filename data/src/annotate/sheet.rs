@@ -3,7 +3,7 @@
 
 use super::font::{ADVANCE, LINE, draw, wrapped};
 use crate::sample::area_resized;
-use crate::session::Session;
+use crate::session::{Session, Transition};
 use crate::{Image, Mask};
 
 /// Looks of a contact sheet.
@@ -36,7 +36,8 @@ const NEXT: [u8; 3] = [0, 230, 70];
 
 /// Draws the contact sheet of a session: blocks of up to `per_row` pictures. A block has a row
 /// of frames with their times, a row of current masks over their frames, a row of next masks
-/// over the frames that follow, and the instructions. Sessions without frames give one pixel.
+/// over the frames that follow, and the instructions; without any mask, frames and instructions.
+/// Sessions without frames give one pixel.
 pub fn contact_sheet(session: &Session, config: &SheetConfig) -> Image {
     let Some(first) = session.frames.first() else { return Image::filled(1, 1, PAPER) };
     if first.image.width == 0 || first.image.height == 0 {
@@ -48,7 +49,9 @@ pub fn contact_sheet(session: &Session, config: &SheetConfig) -> Image {
     let height = (width * first.image.height / first.image.width).clamp(1, 4 * width);
     let per_row = config.per_row.clamp(1, (LARGEST_SIDE / (width + GAP)).max(1));
     let letters = ((width - GAP) / (ADVANCE * scale)).max(1);
-    let layout = Layout { width, height, scale, letters };
+    let has_mask = |t: &Transition| t.current_mask.is_some() || t.next_mask.is_some();
+    let has_masks = session.transitions.iter().any(has_mask);
+    let layout = Layout { width, height, scale, letters, has_masks };
     let columns = per_row.min(session.frames.len());
     let mut tops = Vec::new();
     let mut bottom = 0;
@@ -77,6 +80,8 @@ struct Layout {
     scale: usize,
     /// Letters of a line below a picture.
     letters: usize,
+    /// Whether there are rows for masks.
+    has_masks: bool,
 }
 
 impl Layout {
@@ -88,7 +93,7 @@ impl Layout {
     fn block_height(&self, session: &Session, first: usize, per_row: usize) -> usize {
         let pairs = first..(first + per_row).min(session.transitions.len());
         // A last block of one frame has no pair below it.
-        let rows = if pairs.is_empty() { 1 } else { 3 };
+        let rows = if pairs.is_empty() || !self.has_masks { 1 } else { 3 };
         let lines = |i: usize| wrapped(&session.transitions[i].instruction, self.letters).len();
         let lines = pairs.map(lines).max().unwrap_or(0).min(MOST_LINES);
         (1 + lines) * self.line() + rows * (self.height + GAP) + 2 * GAP
@@ -116,7 +121,7 @@ impl Layout {
             (&frame.image, &transition.current_mask, CURRENT),
             (&next.image, &transition.next_mask, NEXT),
         ];
-        for (image, mask, colour) in rows {
+        for (image, mask, colour) in rows.into_iter().filter(|_| self.has_masks) {
             top += self.height + GAP;
             match mask {
                 Some(mask) => paste(sheet, &fit(&tinted(image, mask, colour)), left, top),

@@ -2,6 +2,7 @@
 
 use super::HoldOut;
 use crate::session::Session;
+use crate::sprites::World;
 use crate::{Limits, Result};
 use std::fmt;
 use std::path::PathBuf;
@@ -40,10 +41,25 @@ pub struct LoaderConfig {
 /// One data set of a mixture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetConfig {
-    /// Shards and folders of shards, in this order. Keys may repeat between them.
-    pub paths: Vec<PathBuf>,
+    /// Where its sessions come from.
+    pub source: DatasetSource,
     /// Of as many sessions as the weights of all data sets sum to, this one gives so many.
     pub weight: u32,
+}
+
+/// Where sessions come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatasetSource {
+    /// Shards and folders of shards, in this order. Keys may repeat between them.
+    Shards(Vec<PathBuf>),
+    /// The synthetic world, made on the workers. A hold-out's part decides what they are made for,
+    /// so the held-out sessions are others than those trained on, and none is left out.
+    Sprites {
+        /// Which episodes there are.
+        world: World,
+        /// Different sessions, numbered from 0.
+        sessions: u64,
+    },
 }
 
 /// The order of sessions in a pass.
@@ -98,13 +114,18 @@ impl Default for LoaderConfig {
 impl DatasetConfig {
     /// The shards of one folder or file, with weight 1.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { paths: vec![path.into()], weight: 1 }
+        Self { source: DatasetSource::Shards(vec![path.into()]), weight: 1 }
     }
 
     /// What errors call it.
     pub(super) fn name(&self) -> String {
-        let first = self.paths.first().map_or("no path".into(), |path| path.to_string_lossy());
-        format!("data set {first}")
+        match &self.source {
+            DatasetSource::Shards(paths) => {
+                let first = paths.first().map_or("no path".into(), |path| path.to_string_lossy());
+                format!("data set {first}")
+            }
+            DatasetSource::Sprites { .. } => "data set sprites".to_owned(),
+        }
     }
 }
 

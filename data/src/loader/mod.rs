@@ -33,14 +33,14 @@ mod holdout;
 mod order;
 mod plan;
 mod position;
-mod random;
+pub(crate) mod random;
 mod statistics;
 #[cfg(test)]
 mod tests;
 mod work;
 mod workers;
 
-pub use config::{BadSessions, DatasetConfig, LoaderConfig, Order, Transform};
+pub use config::{BadSessions, DatasetConfig, DatasetSource, LoaderConfig, Order, Transform};
 pub use holdout::{HoldOut, HoldOutBy, Part};
 pub use position::LoaderPosition;
 pub use statistics::{LoaderStatistics, Skipped};

@@ -79,7 +79,7 @@ fn block(plan: &Plan, number: u64) -> Vec<u32> {
 
 impl Pass {
     fn new(plan: &Plan, dataset: u32, number: u64) -> Self {
-        let count = plan.datasets[dataset as usize].shards.len() as u32;
+        let count = plan.datasets[dataset as usize].shards() as u32;
         let mut shards: Vec<u32> = (0..count).collect();
         let random = |stream| Random::new(plan.seed, stream, dataset as usize, number);
         if let Order::Shuffled { .. } = plan.order {
@@ -119,10 +119,10 @@ impl Pass {
     }
 
     fn enter(&mut self, plan: &Plan) -> Option<Place> {
-        let shards = &plan.datasets[self.dataset as usize].shards;
+        let dataset = &plan.datasets[self.dataset as usize];
         loop {
             let shard = *self.shards.get(self.shard)?;
-            if self.entry < shards[shard as usize].spans.len() {
+            if self.entry < dataset.sessions_in(shard as usize) {
                 self.entry += 1;
                 return Some(Place { dataset: self.dataset, shard, entry: self.entry as u32 - 1 });
             }

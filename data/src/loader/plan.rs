@@ -2,8 +2,9 @@
 
 use super::holdout::HoldOutBy;
 use super::statistics::LoaderStatistics;
-use super::{LoaderConfig, Order};
+use super::{DatasetSource, LoaderConfig, Order, Part};
 use crate::shard::{Reason, ShardEntry, ShardReader, list_shards};
+use crate::sprites::{Purpose, World};
 use crate::{Error, Limits, Result};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -11,6 +12,10 @@ use std::path::PathBuf;
 
 /// Most sessions in a data set: with their number of entries, positions stay far from overflow.
 const MAX_SESSIONS: u64 = 1 << 40;
+
+/// Most different sessions of the synthetic world in a data set; an epoch keeps 4 bytes for each
+/// 65,536 of them.
+pub(super) const MAX_SPRITES: u64 = 1 << 32;
 
 /// Largest weight of a data set.
 const MAX_WEIGHT: u32 = 1000;
@@ -34,9 +39,29 @@ pub(super) struct Plan {
 pub(super) struct PlannedDataset {
     /// Share of the mixture; the weights have no common divisor.
     pub(super) weight: u64,
-    pub(super) shards: Vec<PlannedShard>,
-    /// Sessions in the shards before each one; one entry more than shards.
-    pub(super) starts: Vec<u64>,
+    pub(super) source: PlannedSource,
+}
+
+/// Where the sessions of a data set come from.
+#[derive(Debug)]
+pub(super) enum PlannedSource {
+    Shards {
+        shards: Vec<PlannedShard>,
+        /// Sessions in the shards before each one; one entry more than shards.
+        starts: Vec<u64>,
+    },
+    /// Made on the fly. It counts as shards of [`SPRITES_PER_SHARD`] sessions, so that places fit.
+    Sprites { world: World, sessions: u64 },
+}
+
+/// Sessions of the synthetic world that stand together like those of a shard.
+pub(super) const SPRITES_PER_SHARD: u64 = 1 << 16;
+
+/// Where the bytes of a session are, or how it is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found<'p> {
+    Span(&'p PlannedShard, Span),
+    Sprites(&'p World, u64),
 }
 
 /// One shard and the sessions of it that are read: 24 bytes a session.
@@ -77,13 +102,22 @@ impl Plan {
         for dataset in &config.datasets {
             let weight = u64::from(dataset.weight) / divisor;
             hasher.update(format!("weight {weight}\n"));
+            let dataset_paths = match &dataset.source {
+                DatasetSource::Shards(paths) => paths,
+                DatasetSource::Sprites { world, sessions } => {
+                    let source = sprites(*world, *sessions, config)?;
+                    hasher.update(format!("{source:?}\n"));
+                    datasets.push(PlannedDataset { weight, source });
+                    continue;
+                }
+            };
             let mut paths = Vec::new();
-            for path in &dataset.paths {
+            for path in dataset_paths {
                 paths.extend(list_shards(path)?);
             }
             let opened: Vec<Result<Opened>> =
                 paths.into_par_iter().map(|path| open(path, config)).collect();
-            let mut planned = PlannedDataset { weight, shards: Vec::new(), starts: vec![0] };
+            let (mut shards, mut starts) = (Vec::new(), vec![0]);
             let mut sessions = 0;
             for opened in opened {
                 let opened = opened?;
@@ -92,8 +126,8 @@ impl Plan {
                 }
                 opened.shard.hash_into(opened.length, &mut hasher);
                 sessions += opened.shard.spans.len() as u64;
-                planned.shards.push(opened.shard);
-                planned.starts.push(sessions);
+                shards.push(opened.shard);
+                starts.push(sessions);
             }
             if sessions == 0 || sessions > MAX_SESSIONS {
                 let first = found.skipped.values().next();
@@ -102,10 +136,11 @@ impl Plan {
                     "{}: {sessions} sessions in {} shards after the hold-out; at least 1 is \
                      needed{bad}",
                     dataset.name(),
-                    planned.shards.len()
+                    shards.len()
                 )));
             }
-            datasets.push(planned);
+            datasets
+                .push(PlannedDataset { weight, source: PlannedSource::Shards { shards, starts } });
         }
         let fingerprint =
             hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -130,23 +165,62 @@ impl Plan {
         blocks.unwrap_or(0) * self.block()
     }
 
-    /// The shard and span of a session.
-    pub(super) fn span(&self, place: Place) -> (&PlannedShard, Span) {
-        let shard = &self.datasets[place.dataset as usize].shards[place.shard as usize];
-        (shard, shard.spans[place.entry as usize])
+    /// Where a session is found.
+    pub(super) fn find(&self, place: Place) -> Found<'_> {
+        match &self.datasets[place.dataset as usize].source {
+            PlannedSource::Shards { shards, .. } => {
+                let shard = &shards[place.shard as usize];
+                Found::Span(shard, shard.spans[place.entry as usize])
+            }
+            PlannedSource::Sprites { world, .. } => {
+                let number = u64::from(place.shard) * SPRITES_PER_SHARD + u64::from(place.entry);
+                Found::Sprites(world, number)
+            }
+        }
     }
 }
 
 impl PlannedDataset {
     /// Sessions of one pass.
     pub(super) fn sessions(&self) -> u64 {
-        self.starts.last().copied().unwrap_or(0)
+        match &self.source {
+            PlannedSource::Shards { starts, .. } => starts.last().copied().unwrap_or(0),
+            PlannedSource::Sprites { sessions, .. } => *sessions,
+        }
+    }
+
+    /// Number of shards.
+    pub(super) fn shards(&self) -> usize {
+        match &self.source {
+            PlannedSource::Shards { shards, .. } => shards.len(),
+            PlannedSource::Sprites { sessions, .. } => {
+                sessions.div_ceil(SPRITES_PER_SHARD) as usize
+            }
+        }
+    }
+
+    /// Sessions in shard `shard`.
+    pub(super) fn sessions_in(&self, shard: usize) -> usize {
+        match &self.source {
+            PlannedSource::Shards { shards, .. } => shards[shard].spans.len(),
+            PlannedSource::Sprites { sessions, .. } => {
+                let before = shard as u64 * SPRITES_PER_SHARD;
+                (sessions - before).min(SPRITES_PER_SHARD) as usize
+            }
+        }
     }
 
     /// Session `ordinal` in file order.
     pub(super) fn place(&self, dataset: usize, ordinal: u64) -> Place {
-        let shard = self.starts.partition_point(|&start| start <= ordinal) - 1;
-        let entry = ordinal - self.starts[shard];
+        let (shard, entry) = match &self.source {
+            PlannedSource::Shards { starts, .. } => {
+                let shard = starts.partition_point(|&start| start <= ordinal) - 1;
+                (shard as u64, ordinal - starts[shard])
+            }
+            PlannedSource::Sprites { .. } => {
+                (ordinal / SPRITES_PER_SHARD, ordinal % SPRITES_PER_SHARD)
+            }
+        };
         Place { dataset: dataset as u32, shard: shard as u32, entry: entry as u32 }
     }
 }
@@ -163,6 +237,22 @@ impl PlannedShard {
             }
         }
     }
+}
+
+/// The synthetic world with the sessions of one side of the hold-out.
+fn sprites(mut world: World, sessions: u64, config: &LoaderConfig) -> Result<PlannedSource> {
+    world.check()?;
+    if !(1..=MAX_SPRITES).contains(&sessions) {
+        let what = format!("loader: {sessions} sprites sessions; it is 1 to {MAX_SPRITES}");
+        return Err(Error::Unsupported(what));
+    }
+    if let Some(hold_out) = &config.hold_out {
+        world.purpose = match hold_out.part {
+            Part::Train => Purpose::Train,
+            Part::HeldOut => Purpose::HeldOut,
+        };
+    }
+    Ok(PlannedSource::Sprites { world, sessions })
 }
 
 /// A shard that was looked at.

@@ -46,7 +46,7 @@ impl Random {
 }
 
 /// Output `index` of the SplitMix64 generator with this seed.
-fn output(seed: u64, index: u64) -> u64 {
+pub(crate) fn output(seed: u64, index: u64) -> u64 {
     let z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN));
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,7 +1,7 @@
 //! From a place in the plan to a session: reading, decoding, transforming, and what to do when
 //! that fails. Runs on workers; the outcome depends on the job alone.
 
-use super::plan::{Place, Plan, check_of_bytes};
+use super::plan::{Found, Place, Plan, check_of_bytes};
 use super::random::{Random, Stream};
 use super::{BadSessions, LoaderConfig, Transform};
 use crate::session::Session;
@@ -70,7 +70,9 @@ impl Work {
         let mut attempts = std::iter::once(job.place).chain(self.substitutes(job));
         while outcome.session.is_none() {
             let Some(place) = attempts.next() else { break };
-            outcome.bytes += self.plan.span(place).1.size;
+            if let Found::Span(_, span) = self.plan.find(place) {
+                outcome.bytes += span.size;
+            }
             match self.load_caught(place, buffer) {
                 Ok((session, ignored)) => {
                     outcome.session = Some(session);
@@ -109,14 +111,26 @@ impl Work {
                 .copied()
                 .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
                 .unwrap_or("no message");
-            let (shard, span) = self.plan.span(place);
-            let what = format!("panic at the session at byte {}: {message}", span.offset);
-            Err(Refusal { reason: Reason::Panic, error: Error::format(&shard.path, what) })
+            let error = match self.plan.find(place) {
+                Found::Span(shard, span) => {
+                    let what = format!("panic at the session at byte {}: {message}", span.offset);
+                    Error::format(&shard.path, what)
+                }
+                Found::Sprites(_, number) => {
+                    Error::Unsupported(format!("sprites session {number}: panic: {message}"))
+                }
+            };
+            Err(Refusal { reason: Reason::Panic, error })
         })
     }
 
     fn load(&self, place: Place, buffer: &mut Vec<u8>) -> Result<(Session, u64), Refusal> {
-        let (shard, span) = self.plan.span(place);
+        let (shard, span) = match self.plan.find(place) {
+            Found::Span(shard, span) => (shard, span),
+            Found::Sprites(world, number) => {
+                return Ok((self.transformed(world.session(number))?, 0));
+            }
+        };
         let path = &shard.path;
         let mut file = File::open(path)
             .map_err(|error| Refusal { reason: Reason::Read, error: Error::io(path, error) })?;
@@ -130,12 +144,14 @@ impl Work {
         }
         let key = key_of(buffer).ok_or_else(|| damaged("no file of a session is there"))?;
         let unpacked = unpack(buffer, &key, &self.limits, path)?;
-        let Some(transform) = &self.transform else {
-            return Ok((unpacked.session, unpacked.ignored));
-        };
+        Ok((self.transformed(unpacked.session)?, unpacked.ignored))
+    }
+
+    fn transformed(&self, session: Session) -> Result<Session, Refusal> {
+        let Some(transform) = &self.transform else { return Ok(session) };
         let refuse = |error| Refusal { reason: Reason::Transform, error };
-        let session = transform.apply(unpacked.session).map_err(refuse)?;
+        let session = transform.apply(session).map_err(refuse)?;
         session.validate().map_err(refuse)?;
-        Ok((session, unpacked.ignored))
+        Ok(session)
     }
 }

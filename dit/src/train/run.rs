@@ -21,8 +21,8 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use vincie_data::annotate;
 use vincie_data::loader::{Loader, LoaderConfig, LoaderStatistics, Part, Transform};
+use vincie_data::{annotate, sprites};
 use vincie_tensor::{Accelerator, kernels, ops::watch, pool};
 
 /// Name of the vocabulary in a checkpoint.
@@ -400,11 +400,15 @@ fn loader_config(config: &TrainConfig, part: Part) -> LoaderConfig {
     LoaderConfig { transform: Some(Transform::fit(width, height)), ..config.data.loader(part) }
 }
 
-/// The annotator's words and those of the first sessions' instructions.
+/// The annotator's words, those of the synthetic world where it takes part, and those of the first
+/// sessions' instructions.
 fn vocabulary(config: &TrainConfig) -> Result<Vocabulary> {
     let mut loader = config.data.loader(Part::HeldOut);
     loader.hold_out = config.data.hold_out(Part::Train);
     let mut texts: Vec<String> = annotate::vocabulary().into_iter().collect();
+    if config.data.sprites > 0 {
+        texts.extend(sprites::vocabulary());
+    }
     for session in Loader::open(loader)?.take(VOCABULARY_SESSIONS) {
         texts.extend(session?.transitions.into_iter().map(|transition| transition.instruction));
     }

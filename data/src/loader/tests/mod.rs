@@ -3,6 +3,7 @@
 mod faults;
 mod orders;
 mod resume;
+mod sprites;
 
 use super::*;
 use crate::session::{Session, fixtures, fixtures::Scratch};

@@ -159,7 +159,7 @@ fn held_out_sessions_are_never_trained_on() {
     // More data moves nothing.
     let before = part(&datasets, Part::HeldOut, HoldOutBy::Key);
     dataset(&scratch.join("b"), "b", 40, 16);
-    datasets[0].paths.push(scratch.join("b"));
+    datasets[0].source = DatasetSource::Shards(vec![scratch.join("a"), scratch.join("b")]);
     let after = part(&datasets, Part::HeldOut, HoldOutBy::Key);
     assert_eq!(before, after.into_iter().filter(|key| key.starts_with('a')).collect());
 

@@ -83,7 +83,7 @@ fn every_default_is_the_documented_one() {
         }
         count += 1;
     }
-    assert_eq!(count, 1 + 8 + 9 + 4 + 10 + 16);
+    assert_eq!(count, 1 + 11 + 9 + 4 + 10 + 16);
 }
 
 /// `default.toml` as the documentation in the sources says it.

@@ -28,7 +28,7 @@ fn everything_but_the_shards_has_a_default() {
     assert_eq!(LEAST.parse::<TrainConfig>().expect("the least is enough"), defaults());
     assert_eq!(
         error("", &[]),
-        "train.toml: data.shards is empty; name at least one shard or folder"
+        "train.toml: data.shards is empty; name at least one shard or folder, or set data.sprites"
     );
     assert_eq!(defaults().validate().map_err(|e| e.to_string()), Ok(()));
 }
@@ -202,7 +202,8 @@ fn bad_inputs_are_told_what_would_be_right() {
         ),
         (
             "[data]\nshards = []",
-            "train.toml:2: data.shards is empty; name at least one shard or folder",
+            "train.toml:2: data.shards is empty; name at least one shard or folder, or set \
+            data.sprites",
         ),
         (
             "[data]\nshards = [\"a\"]\nholdout = 0.6",
