@@ -62,6 +62,11 @@ pub struct NetworkConfig {
     /// added to its time embedding; not in the paper.
     #[serde(default)]
     pub pooled_text: bool,
+    /// Whether a noisy picture carries the frame before it in its condition channels, with the mask
+    /// channel at 0, so that a patch need not look for what stands at its own place; for block-causal
+    /// attention, not in the paper.
+    #[serde(default)]
+    pub previous_condition: bool,
 }
 
 impl NetworkConfig {
@@ -74,6 +79,7 @@ impl NetworkConfig {
             turn_tokens: TurnTokens::default(),
             copy_gate: false,
             pooled_text: false,
+            previous_condition: false,
         };
         if attention == AttentionKind::BlockCausal {
             // Cached positions must not depend on later text.
@@ -95,6 +101,11 @@ impl NetworkConfig {
         if self.copy_gate && self.prediction != Prediction::Data {
             return Err(Error::invalid(
                 "network: copy_gate mixes pictures and needs prediction = \"data\"",
+            ));
+        }
+        if self.previous_condition && self.attention == AttentionKind::Full {
+            return Err(Error::invalid(
+                "network: previous_condition needs attention = \"block-causal\"; with full attention the condition channels hold the context",
             ));
         }
         if self.turn_tokens != TurnTokens::None && self.model.turn_rows == 0 {

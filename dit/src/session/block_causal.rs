@@ -152,14 +152,23 @@ impl CachedBranch {
             }
             None => None,
         };
+        let previous_rows = rows_of(previous, size, model.visual_out, model.patch)?;
+        let mut condition = vec![0.0; size[0] * size[1] * (model.visual_out + 1)];
+        if network.config().previous_condition {
+            let values = previous_rows.value().to_vec::<f32>()?;
+            let pixels = condition.chunks_exact_mut(model.visual_out + 1);
+            for (to, pixel) in pixels.zip(values.chunks_exact(model.visual_out)) {
+                to[..model.visual_out].copy_from_slice(pixel);
+            }
+        }
         let mut cache = self.cache.clone();
         cache.is_growing = false;
         Ok(Pass {
             layout,
             text: Tensor::full([0, model.text_in], 0f32)?.into(),
             conditioning,
-            condition: vec![0.0; size[0] * size[1] * (model.visual_out + 1)],
-            previous: rows_of(previous, size, model.visual_out, model.patch)?,
+            condition,
+            previous: previous_rows,
             copies: copies(&[(task, previous.is_some())], grid)?,
             cache: Some(cache),
             channels: model.visual_out,

@@ -245,15 +245,16 @@ impl Collector<'_> {
         (start_key..self.builder.next_key(), start_row..self.text.len())
     }
 
-    /// Adds a picture's input channels: content, condition, mask.
-    fn push_picture(&mut self, content: &[f32], condition: Option<&[f32]>) {
+    /// Adds a picture's input channels: content, condition, mask. Without a condition the channels
+    /// are 0.
+    fn push_picture(&mut self, content: &[f32], condition: Option<&[f32]>, mask: f32) {
         let channels = self.size[2];
         for (i, pixel) in content.chunks_exact(channels).enumerate() {
             self.pictures.extend_from_slice(pixel);
             match condition {
                 Some(condition) => {
                     self.pictures.extend_from_slice(&condition[i * channels..(i + 1) * channels]);
-                    self.pictures.push(1.0);
+                    self.pictures.push(mask);
                 }
                 None => self.pictures.extend(std::iter::repeat_n(0.0, channels + 1)),
             }
@@ -334,7 +335,7 @@ impl Collector<'_> {
                 let clean = example.latents[i].to_f32()?.to_vec::<f32>()?;
                 let frame = self.builder.frame(i, grid, 0, false);
                 self.builder.sees(frame.clone(), start..frame.end, 0..0);
-                self.push_picture(&clean, Some(&clean));
+                self.push_picture(&clean, Some(&clean), 1.0);
             }
         }
         for (i, visible, (instruction, announcement)) in noisy_blocks {
@@ -344,9 +345,15 @@ impl Collector<'_> {
             self.pooled.push((group, instruction, announcement));
             let frame = self.builder.frame(i, grid, group, true);
             self.builder.sees(frame.clone(), start..visible, frame);
-            let noisy =
-                self.push_target(example, i, time, Self::previous_frame(&example.slots, i))?;
-            self.push_picture(&noisy, None);
+            let previous = Self::previous_frame(&example.slots, i);
+            let noisy = self.push_target(example, i, time, previous)?;
+            let condition = match previous {
+                Some(previous) if self.network.previous_condition => {
+                    Some(example.latents[previous].to_f32()?.to_vec::<f32>()?)
+                }
+                _ => None,
+            };
+            self.push_picture(&noisy, condition.as_deref(), 0.0);
         }
         Ok(())
     }
@@ -387,7 +394,7 @@ impl Collector<'_> {
             self.builder.frame(time_start + t, grid, group, true);
             let noisy =
                 self.push_target(example, i, time, Self::previous_frame(&example.slots, i))?;
-            self.push_picture(&noisy, (i != target).then_some(&clean));
+            self.push_picture(&noisy, (i != target).then_some(&clean), 1.0);
         }
         let end = self.builder.next_key();
         self.builder.sees(start..text_end, start..end, 0..0);

@@ -28,6 +28,7 @@ pub(crate) fn network_config(
         prediction: if has_options { Prediction::Data } else { Prediction::Velocity },
         copy_gate: has_options,
         pooled_text: has_options,
+        previous_condition: has_options && attention == AttentionKind::BlockCausal,
         ..NetworkConfig::new(model, attention)
     }
 }

@@ -85,12 +85,20 @@ impl Serialize for ModelSection {
             turn_tokens: TurnTokens,
             copy_gate: bool,
             pooled_text: bool,
+            previous_condition: bool,
             #[serde(flatten)]
             sizes: &'s ModelConfig,
         }
         // Named in full, so that an option added to the network is not forgotten here.
-        let NetworkConfig { model, attention, prediction, turn_tokens, copy_gate, pooled_text } =
-            &self.network;
+        let NetworkConfig {
+            model,
+            attention,
+            prediction,
+            turn_tokens,
+            copy_gate,
+            pooled_text,
+            previous_condition,
+        } = &self.network;
         Flat {
             preset: &self.preset,
             attention: *attention,
@@ -98,6 +106,7 @@ impl Serialize for ModelSection {
             turn_tokens: *turn_tokens,
             copy_gate: *copy_gate,
             pooled_text: *pooled_text,
+            previous_condition: *previous_condition,
             sizes: model,
         }
         .serialize(serializer)

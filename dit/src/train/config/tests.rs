@@ -66,10 +66,10 @@ fn bad_inputs_are_told_what_would_be_right() {
         (
             "[model]\nmodel = 1",
             "train.toml:2: unknown key `model` in [model]; known are preset, attention, \
-            prediction, turn_tokens, copy_gate, pooled_text, dim, layers, separate_layers, heads, \
-            head_dim, visual_in, visual_out, patch, text_in, text_projection, rotary_dim, \
-            visual_offset, feed_forward, expand, qkv_bias, output_norm, turn_rows, \
-            image_projection_names",
+            prediction, turn_tokens, copy_gate, pooled_text, previous_condition, dim, layers, \
+            separate_layers, heads, head_dim, visual_in, visual_out, patch, text_in, \
+            text_projection, rotary_dim, visual_offset, feed_forward, expand, qkv_bias, \
+            output_norm, turn_rows, image_projection_names",
         ),
         // Types.
         (
