@@ -1,4 +1,6 @@
-//! `vincie edit`: a conversation with a trained model, one picture a turn.
+//! `vincie edit`: a conversation with a trained or released model, one picture a turn.
+
+mod released;
 
 use crate::console::Console;
 use crate::device::DeviceArgument;
@@ -30,11 +32,15 @@ const GAP: usize = 6;
 /// Several `--image` are concepts to compose in the first turn; without any, the first prompt makes
 /// the first picture of a story. `--chain` first predicts the region that will change (cs), the region
 /// that has changed (ns), or both. The folder holds one PNG a turn, `strip.png` and `session.json`.
+///
+/// The model is a run of `vincie train`, or a folder with the files of a released model: VINCIE-3B is
+/// dit.pth, vae.pth and llm14b, VINCIE-7B is ema.pth, ema_vae.pth and flan-ul2; files may be
+/// safetensors as well. Text encoder, autoencoder and transformer are then in memory one after another.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  vincie edit --model runs/study --image cat.png \\\n    \
                         --prompt \"move the region to the left\" --prompt \"make it red\" --out edited")]
 pub(crate) struct Arguments {
-    /// Folder of a run or of one of its checkpoints
+    /// Folder of a run, of one of its checkpoints, or of a released model
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
 
@@ -50,14 +56,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: u32,
 
-    /// Guidance: preference for the prompt over no prompt; 1 for none. Models trained here want 1 to
-    /// 1.5, the released ones 7.5 to 10
-    #[arg(long, value_name = "SCALE", default_value_t = 1.0, value_parser = within(0.0..=100.0))]
-    cfg: f64,
+    /// Guidance: preference for the prompt over no prompt; 1 for none. Models trained here take 1, and
+    /// want no more than 1.5; the released ones take 7.5 (3B) and 10 (7B)
+    #[arg(long, value_name = "SCALE", value_parser = within(0.0..=100.0))]
+    cfg: Option<f64>,
 
-    /// Shift of the sampling times towards noise
-    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = within(0.01..=100.0))]
-    shift: f64,
+    /// Shift of the sampling times towards noise; 3, and 12 (3B) and 10 (7B) for the released models
+    #[arg(long, value_name = "S", value_parser = within(0.01..=100.0))]
+    shift: Option<f64>,
 
     /// Seed of the noise
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -76,7 +82,16 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     device: DeviceArgument,
+
+    #[command(flatten)]
+    released: released::Options,
 }
+
+/// Guidance of models trained here where none is given.
+const GUIDANCE: f64 = 1.0;
+
+/// Shift of models trained here where none is given.
+const SHIFT: f64 = 3.0;
 
 /// A mask of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -85,6 +100,16 @@ enum ChainStep {
     Cs,
     /// What has changed of the next picture.
     Ns,
+}
+
+impl ChainStep {
+    /// Its name among the arguments.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cs => "cs",
+            Self::Ns => "ns",
+        }
+    }
 }
 
 /// One turn as it is reported.
@@ -132,6 +157,13 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     }
     let output = Folder::begin(&arguments.out)?;
     let place = arguments.device.place()?;
+    if vincie_dit::released::Folder::is_released(&arguments.model) {
+        let turns = released::run(&arguments, place.as_ref(), output.partial(), console)?;
+        output.publish()?;
+        return console.line(format!("{turns} turns in {}", arguments.out.display()));
+    }
+    arguments.released.refuse()?;
+    let (cfg, shift) = (arguments.cfg.unwrap_or(GUIDANCE), arguments.shift.unwrap_or(SHIFT));
     let mut model = TrainedModel::load(&arguments.model)?;
     model.store_as(arguments.numbers.dtype)?;
     model.move_to(place.as_ref())?;
@@ -142,8 +174,8 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     let images = arguments.images.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let sampling = SamplingConfig {
         steps: arguments.steps as usize,
-        shift: arguments.shift,
-        guidance: Guidance { scale: arguments.cfg as f32, ..Guidance::default() },
+        shift,
+        guidance: Guidance { scale: cfg as f32, ..Guidance::default() },
         seed: arguments.seed,
         chain: Chain {
             current: arguments.chain.contains(&ChainStep::Cs),
@@ -231,29 +263,27 @@ pub(crate) fn strip(images: &[Image]) -> Image {
     strip
 }
 
+/// The last part of a path, as records name files and folders.
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 fn write_record(
     arguments: &Arguments,
     model: &TrainedModel,
     turns: &[Turn],
     folder: &Path,
 ) -> Result<(), Failure> {
-    let name = |path: &PathBuf| {
-        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-    };
     let record = Record {
-        model: name(&arguments.model),
+        model: name_of(&arguments.model),
         model_steps: model.steps,
-        images: arguments.images.iter().map(name).collect(),
+        images: arguments.images.iter().map(|path| name_of(path)).collect(),
         size: model.size,
         steps: arguments.steps,
-        cfg: arguments.cfg,
-        shift: arguments.shift,
+        cfg: arguments.cfg.unwrap_or(GUIDANCE),
+        shift: arguments.shift.unwrap_or(SHIFT),
         seed: arguments.seed,
-        chain: arguments
-            .chain
-            .iter()
-            .map(|step| if *step == ChainStep::Cs { "cs" } else { "ns" })
-            .collect(),
+        chain: arguments.chain.iter().map(|step| step.name()).collect(),
         turns: turns
             .iter()
             .enumerate()

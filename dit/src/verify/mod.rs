@@ -106,7 +106,7 @@ fn check(folder: &Path, case: &Case, options: &Options) -> CaseReport {
         "vae8" => autoencoder::check(&mut checker, true),
         "vae16" => autoencoder::check(&mut checker, false),
         "vae16_inflate" => autoencoder::check_inflation(&mut checker),
-        "session" if session::has_features(case) => session::check(&mut checker),
+        "session" => session::check(&mut checker),
         "image" => image::check(&mut checker),
         "sampler" => sampler::check(&mut checker),
         "pth" => pth::check(&mut checker),

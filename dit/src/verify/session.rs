@@ -3,7 +3,6 @@
 
 use super::case::Checker;
 use super::image::picture;
-use super::manifest::Case;
 use crate::codec::LatentScale;
 use crate::codec::vae::{Autoencoder, Form, GROUPS, Sizes};
 use crate::config::ModelConfig;
@@ -13,13 +12,14 @@ use crate::released::{
     Denoiser, Family, PictureCodec, Roundings, Settings, condition, joined, prepared, prompts_seen,
     schedule, to_picture, turns, worded,
 };
+use crate::text::{Computation, t5};
 use crate::weights::names::{Known, official};
 use crate::weights::{Checkpoint, assign};
 use crate::{Error, Result};
 use serde_json::Value;
 use std::collections::HashMap;
 use vincie_autograd::Parameters;
-use vincie_tensor::{Shape, Tensor};
+use vincie_tensor::{DType, Shape, Tensor};
 
 /// Everything a case says beside its tensors, in either form of configuration.
 struct Spec {
@@ -103,33 +103,68 @@ impl Spec {
     }
 }
 
-/// Whether the case gives features of its prompts.
-pub(super) fn has_features(case: &Case) -> bool {
-    case.config.get(FEATURES).is_some_and(Value::is_object)
+/// Where features of prompts come from.
+enum Texts {
+    /// Features of every wording.
+    Given(HashMap<String, Tensor>),
+    /// A T5 with its tokenizer, and most tokens of a prompt.
+    Encoder { tokenizer: Box<t5::Tokenizer>, model: Box<t5::Model>, limit: usize },
 }
-
-/// Where a configuration says which tensor holds a prompt's features.
-const FEATURES: &str = "text_tensor_of_prompt";
-
-/// Features of every wording of a prompt.
-struct Texts(HashMap<String, Tensor>);
 
 impl Texts {
     fn of(checker: &Checker<'_>, io: &Checkpoint) -> Result<Self> {
-        let names = checker.config().get(FEATURES).and_then(Value::as_object);
-        let given = names.into_iter().flatten().map(|(prompt, name)| {
-            Ok((prompt.clone(), io.tensor(name.as_str().unwrap_or_default())?.to_f32()?))
-        });
-        Ok(Self(given.collect::<Result<_>>()?))
+        let config = checker.config();
+        if let Some(names) = config.get("text_tensor_of_prompt").and_then(Value::as_object) {
+            let given = names.iter().map(|(prompt, name)| {
+                Ok((prompt.clone(), io.tensor(name.as_str().unwrap_or_default())?.to_f32()?))
+            });
+            return Ok(Self::Given(given.collect::<Result<_>>()?));
+        }
+        let file = |part: &str| {
+            let file = config.pointer(&format!("/weights/{part}/file")).and_then(Value::as_str);
+            file.map(|file| checker.beside(file)).ok_or_else(|| {
+                Error::invalid(format!("session: neither features of prompts nor weights.{part}"))
+            })
+        };
+        let limit = config.get("max_length").and_then(Value::as_u64);
+        let limit = limit.map_or(t5::MAX_TOKENS, |limit| limit as usize);
+        let tokenizer = Box::new(t5::Tokenizer::open(&file("tokenizer")?)?);
+        let weights = Checkpoint::open(&file("text")?)?;
+        let sizes = t5::Config::new(&Value::Null, &weights)?;
+        let computation = Computation { place: checker.place().cloned(), dtype: Some(DType::F32) };
+        let model = Box::new(t5::Model::new(sizes, weights, computation)?);
+        Ok(Self::Encoder { tokenizer, model, limit })
+    }
+
+    /// Tokens of every prompt; `None` where features are given.
+    fn tokens(&self, prompts: &[String]) -> Result<Option<Vec<Vec<u32>>>> {
+        let Self::Encoder { tokenizer, limit, .. } = self else { return Ok(None) };
+        let tokens = prompts.iter().map(|prompt| tokenizer.prompt(prompt, *limit));
+        tokens.collect::<Result<_>>().map(Some)
     }
 
     fn features(&self, prompts: &[String]) -> Result<Vec<Tensor>> {
-        let features = prompts.iter().map(|prompt| {
-            self.0.get(prompt).cloned().ok_or_else(|| {
-                Error::invalid(format!("session: the case has no features of {prompt:?}"))
-            })
-        });
-        features.collect()
+        match self {
+            Self::Given(given) => prompts
+                .iter()
+                .map(|prompt| {
+                    given.get(prompt).cloned().ok_or_else(|| {
+                        Error::invalid(format!("session: the case has no features of {prompt:?}"))
+                    })
+                })
+                .collect(),
+            Self::Encoder { model, .. } => {
+                let tokens = self.tokens(prompts)?.unwrap_or_default();
+                let rows = model.forward(&tokens, |_, _| Ok(()))?.to_host()?;
+                let mut start = 0;
+                let own = |tokens: &Vec<u32>| {
+                    let own = rows.narrow(0, start, tokens.len())?.contiguous()?;
+                    start += tokens.len();
+                    Ok(own)
+                };
+                tokens.iter().map(own).collect()
+            }
+        }
     }
 }
 
@@ -347,6 +382,14 @@ impl Models {
     /// Text of both branches: `[L, C]` each.
     fn text(&self, checker: &mut Checker<'_>, turn: usize) -> Result<[Tensor; 2]> {
         let prompts = self.spec.prompts_of(self.inputs, turn)?;
+        if let Some(tokens) = self.texts.tokens(&prompts)? {
+            self.compare(checker, turn, &["token_counts"], || {
+                Ok(tokens.iter().map(|tokens| tokens.len() as f64).collect())
+            })?;
+            self.compare(checker, turn, &["token_ids"], || {
+                Ok(tokens.iter().flatten().map(|&token| f64::from(token)).collect())
+            })?;
+        }
         let table = self.model.turn_table().map(|id| self.parameters.value(id));
         let mut branch = |prompts: &[String], name: &str| -> Result<Tensor> {
             let features = self.texts.features(prompts)?;
