@@ -2,8 +2,8 @@
 //! the taps up in order, so the bits do not depend on the number of threads.
 
 use super::lattice::Lattice;
-use super::pack::{Panel, Panels, pack};
-use super::{Direction, Geometry};
+use super::pack::{OUTSIDE, Panel, Panels, Strip, pack};
+use super::{Direction, Geometry, winograd};
 use crate::kernels::disjoint::Disjoint;
 use crate::kernels::product::COLUMN_STEP;
 use crate::kernels::runs::for_each;
@@ -17,10 +17,7 @@ const BLOCK_ROWS: usize = 256;
 const BLOCK_COLS: usize = 192;
 
 /// Channels between two visits of the sums: a panel of that many rows stays in the first cache.
-const BLOCK_DEPTH: usize = 128;
-
-/// A row of zeros in the list of rows.
-const OUTSIDE: usize = usize::MAX;
+pub(super) const BLOCK_DEPTH: usize = 128;
 
 /// Arguments of [`gather`].
 #[derive(Debug)]
@@ -42,14 +39,18 @@ pub struct Gather<'a> {
     pub workspace: &'a mut [f32],
 }
 
-/// Floats of workspace that [`gather`] needs: the weights, packed.
+/// Floats of workspace that [`gather`] needs: the packed weights, and where Winograd's way is taken what
+/// it keeps of a chunk of tiles.
 pub fn workspace(geometry: &Geometry, direction: Direction) -> usize {
+    if winograd::fits(geometry, direction) {
+        return winograd::workspace(geometry, direction);
+    }
     let (depth, cols) = extent(geometry, direction);
     geometry.taps() * depth * cols.next_multiple_of(COLUMN_STEP)
 }
 
 /// Channels of what is read and of what is written.
-fn extent(geometry: &Geometry, direction: Direction) -> (usize, usize) {
+pub(super) fn extent(geometry: &Geometry, direction: Direction) -> (usize, usize) {
     match direction {
         Direction::Forward => (geometry.channels, geometry.filters),
         Direction::Backward => (geometry.filters, geometry.channels),
@@ -77,17 +78,16 @@ pub fn gather(simd: Simd, args: Gather<'_>) {
     if to.is_empty() {
         return;
     }
+    if winograd::fits(geometry, direction) {
+        let workspace = &mut memory[..needed];
+        let args = Gather { geometry, direction, from, weight, bias, to, workspace };
+        return winograd::run(simd, args);
+    }
     let panels = simd.run(Panels(cols));
     let packed = &mut memory[..needed];
     pack(simd, geometry, direction, weight, &panels, packed);
     let packed = &*packed;
-    let mut strips: Vec<&[Panel]> = Vec::new();
-    let mut rest = &panels[..];
-    while let Some(first) = rest.first() {
-        let here = rest.iter().take_while(|p| p.first - first.first < BLOCK_COLS).count();
-        strips.push(&rest[..here]);
-        rest = &rest[here..];
-    }
+    let strips = strips(&panels);
     let to = Disjoint::new(to);
     for lattice in Lattice::all(geometry, direction) {
         let rows = lattice.rows();
@@ -113,6 +113,17 @@ pub fn gather(simd: Simd, args: Gather<'_>) {
             });
         });
     }
+}
+
+/// Panels in stretches of about [`BLOCK_COLS`] columns.
+pub(super) fn strips(panels: &[Panel]) -> Vec<&[Panel]> {
+    let (mut strips, mut rest) = (Vec::new(), panels);
+    while let Some(first) = rest.first() {
+        let here = rest.iter().take_while(|p| p.first - first.first < BLOCK_COLS).count();
+        strips.push(&rest[..here]);
+        rest = &rest[here..];
+    }
+    strips
 }
 
 /// One block of the product.
@@ -153,7 +164,7 @@ impl Kernel for Block<'_> {
         } = self;
         let (sums, zeros) = scratch.split_at_mut(scratch.len() - BLOCK_DEPTH);
         zeros.fill(0.0);
-        sums.fill(0.0);
+        let mut is_written = false;
         let mut places = [[0; 4]; BLOCK_ROWS];
         for (i, place) in places[..rows].iter_mut().enumerate() {
             *place = lattice.place(first + i);
@@ -183,16 +194,15 @@ impl Kernel for Block<'_> {
                         steps,
                         weights: &packed[start + done * panel.width..][..steps * panel.width],
                         sums: here,
+                        adds: is_written,
                     };
-                    match (L::TILE_ROWS, panel.width / L::WIDTH) {
-                        (8, 3) => strip.run::<L, 8, 3>(),
-                        (8, 2) => strip.run::<L, 8, 2>(),
-                        (8, _) => strip.run::<L, 8, 1>(),
-                        (_, 2) => strip.run::<L, 4, 2>(),
-                        (_, _) => strip.run::<L, 4, 1>(),
-                    }
+                    strip.add::<L>(panel.width);
                 }
+                is_written = true;
             }
+        }
+        if !is_written {
+            sums.fill(0.0);
         }
         let mut sums = &*sums;
         for panel in panels {
@@ -211,70 +221,6 @@ impl Kernel for Block<'_> {
                         }
                     }
                     None => to.copy_from_slice(sums),
-                }
-            }
-        }
-    }
-}
-
-/// Some channels of one tap, for the rows of a block and the columns of a panel.
-struct Strip<'a> {
-    /// Where each row lies in `from`, a multiple of the tile's rows of them.
-    starts: &'a [usize],
-    from: &'a [f32],
-    zeros: &'a [f32],
-    /// First channel, and how many.
-    done: usize,
-    steps: usize,
-    /// \[steps, width\].
-    weights: &'a [f32],
-    /// \[rows, width\].
-    sums: &'a mut [f32],
-}
-
-impl Strip<'_> {
-    /// Adds to the sums, R rows and V vectors at a time.
-    #[inline(always)]
-    fn run<L: Lane, const R: usize, const V: usize>(self) {
-        let Self { starts, from, zeros, done, steps, weights, sums } = self;
-        let width = V * L::WIDTH;
-        assert!(zeros.len() >= steps && weights.len() >= steps * width, "a strip's operands");
-        assert!(sums.len() >= starts.len() * width, "a sum for every row");
-        let (starts, _) = starts.as_chunks::<R>();
-        for (starts, sums) in starts.iter().zip(sums.chunks_exact_mut(R * width)) {
-            let mut rows = [zeros.as_ptr(); R];
-            for (row, &start) in rows.iter_mut().zip(starts) {
-                if start != OUTSIDE {
-                    *row = from[start + done..][..steps].as_ptr();
-                }
-            }
-            let mut tile = [[L::zero(); V]; R];
-            // SAFETY: rows hold `steps` floats, weights `steps` times `width`, and the sums of a tile R
-            // times `width`, all as was just checked.
-            unsafe {
-                for (r, row) in tile.iter_mut().enumerate() {
-                    for (v, sum) in row.iter_mut().enumerate() {
-                        *sum = L::load(sums.as_ptr().add(r * width + v * L::WIDTH));
-                    }
-                }
-                let mut weights = weights.as_ptr();
-                for step in 0..steps {
-                    let mut columns = [L::zero(); V];
-                    for (v, column) in columns.iter_mut().enumerate() {
-                        *column = L::load(weights.add(v * L::WIDTH));
-                    }
-                    for (row, &from) in tile.iter_mut().zip(&rows) {
-                        let x = L::splat(*from.add(step));
-                        for (sum, &column) in row.iter_mut().zip(&columns) {
-                            *sum = column.mul_add(x, *sum);
-                        }
-                    }
-                    weights = weights.add(width);
-                }
-                for (r, row) in tile.iter().enumerate() {
-                    for (v, sum) in row.iter().enumerate() {
-                        sum.store(sums.as_mut_ptr().add(r * width + v * L::WIDTH));
-                    }
                 }
             }
         }

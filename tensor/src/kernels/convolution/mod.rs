@@ -12,6 +12,7 @@ mod pack;
 #[cfg(test)]
 mod tests;
 mod weight;
+mod winograd;
 
 pub use blocks::{Gather, gather, workspace};
 pub(crate) use lattice::Lattice;

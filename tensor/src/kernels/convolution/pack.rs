@@ -16,6 +16,9 @@ pub(super) struct Panel {
     pub(super) width: usize,
 }
 
+/// A row of zeros in a list of rows.
+pub(super) const OUTSIDE: usize = usize::MAX;
+
 /// The panels of a product with so many columns.
 pub(super) struct Panels(pub(super) usize);
 
@@ -109,6 +112,86 @@ impl Kernel for Turn<'_> {
             let start = if col < whole_cols { whole_depth } else { 0 };
             for k in start..depth {
                 to[k * width + col] = from[col * leading + k];
+            }
+        }
+    }
+}
+
+/// Some channels of one tap, for the rows of a block and the columns of a panel.
+pub(super) struct Strip<'a> {
+    /// Where each row lies in `from`, a multiple of the tile's rows of them.
+    pub(super) starts: &'a [usize],
+    pub(super) from: &'a [f32],
+    /// As many as there are steps, where a row is [`OUTSIDE`].
+    pub(super) zeros: &'a [f32],
+    /// First channel, and how many.
+    pub(super) done: usize,
+    pub(super) steps: usize,
+    /// \[steps, width\].
+    pub(super) weights: &'a [f32],
+    /// \[rows, width\].
+    pub(super) sums: &'a mut [f32],
+    /// Whether the sums are added to; else they are written.
+    pub(super) adds: bool,
+}
+
+impl Strip<'_> {
+    /// Adds to the sums of a panel of that width.
+    #[inline(always)]
+    pub(super) fn add<L: Lane>(self, width: usize) {
+        match (L::TILE_ROWS, width / L::WIDTH) {
+            (8, 3) => self.run::<L, 8, 3>(),
+            (8, 2) => self.run::<L, 8, 2>(),
+            (8, _) => self.run::<L, 8, 1>(),
+            (_, 2) => self.run::<L, 4, 2>(),
+            (_, _) => self.run::<L, 4, 1>(),
+        }
+    }
+
+    /// Adds to the sums, R rows and V vectors at a time.
+    #[inline(always)]
+    fn run<L: Lane, const R: usize, const V: usize>(self) {
+        let Self { starts, from, zeros, done, steps, weights, sums, adds } = self;
+        let width = V * L::WIDTH;
+        assert!(weights.len() >= steps * width, "weights for every step");
+        assert!(sums.len() >= starts.len() * width, "a sum for every row");
+        let (starts, _) = starts.as_chunks::<R>();
+        for (starts, sums) in starts.iter().zip(sums.chunks_exact_mut(R * width)) {
+            let mut rows = [zeros.as_ptr(); R];
+            for (row, &start) in rows.iter_mut().zip(starts) {
+                *row = match start {
+                    OUTSIDE => zeros[..steps].as_ptr(),
+                    start => from[start + done..][..steps].as_ptr(),
+                };
+            }
+            let mut tile = [[L::zero(); V]; R];
+            // SAFETY: rows hold `steps` floats, weights `steps` times `width`, and the sums of a tile R
+            // times `width`, all as was just checked.
+            unsafe {
+                for (r, row) in tile.iter_mut().enumerate().filter(|_| adds) {
+                    for (v, sum) in row.iter_mut().enumerate() {
+                        *sum = L::load(sums.as_ptr().add(r * width + v * L::WIDTH));
+                    }
+                }
+                let mut weights = weights.as_ptr();
+                for step in 0..steps {
+                    let mut columns = [L::zero(); V];
+                    for (v, column) in columns.iter_mut().enumerate() {
+                        *column = L::load(weights.add(v * L::WIDTH));
+                    }
+                    for (row, &from) in tile.iter_mut().zip(&rows) {
+                        let x = L::splat(*from.add(step));
+                        for (sum, &column) in row.iter_mut().zip(&columns) {
+                            *sum = column.mul_add(x, *sum);
+                        }
+                    }
+                    weights = weights.add(width);
+                }
+                for (r, row) in tile.iter().enumerate() {
+                    for (v, sum) in row.iter().enumerate() {
+                        sum.store(sums.as_mut_ptr().add(r * width + v * L::WIDTH));
+                    }
+                }
             }
         }
     }

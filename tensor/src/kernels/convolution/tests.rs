@@ -75,6 +75,16 @@ fn geometries() -> Vec<Geometry> {
             ..base
         },
         Geometry { source: [1, 20, 17], result: [1, 20, 17], filters: 33, ..base },
+        // Winograd's way, with rests of tiles, of channels and of what lies around the picture.
+        Geometry {
+            batch: 3,
+            source: [1, 27, 26],
+            result: [1, 26, 25],
+            before: [1, 0],
+            channels: 69,
+            filters: 66,
+            ..base
+        },
     ]
 }
 
@@ -117,10 +127,12 @@ fn results_and_gradients_equal_plain_loops() {
         });
         for simd in Simd::available() {
             for (which, (ours, expected)) in run(simd, &g).iter().zip(&expected).enumerate() {
+                let is_direct = which == 2 || g.channels.min(g.filters) < 64;
+                let tolerance = if is_direct { 1e-6 } else { 1e-5 };
                 let largest = expected.iter().fold(0f64, |most, v| most.max(v.abs()));
                 for (at, (a, b)) in ours.iter().zip(expected).enumerate() {
                     let error = (f64::from(*a) - b).abs();
-                    assert!(error <= 1e-6 * largest, "{simd:?} {g:?} {which} {at}: {a}, {b}");
+                    assert!(error <= tolerance * largest, "{simd:?} {g:?} {which} {at}: {a}, {b}");
                 }
             }
         }
