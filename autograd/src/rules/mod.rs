@@ -9,6 +9,7 @@ mod depth_to_space;
 mod expand;
 mod gate_residual;
 mod gather;
+mod group_norm;
 mod layer_norm;
 mod linear_gate_residual;
 mod linear_swiglu;
@@ -94,6 +95,7 @@ fn keep(op: &Op) -> Keep {
         Op::Convolution(_) => convolution::KEEP,
         Op::GateResidual(_) => gate_residual::KEEP,
         Op::Gather(_) => gather::KEEP,
+        Op::GroupNorm(_) => group_norm::KEEP,
         Op::LayerNorm(_) => layer_norm::KEEP,
         Op::LinearGateResidual(_) => linear_gate_residual::KEEP,
         Op::LinearSwiglu(_) => linear_swiglu::KEEP,
@@ -120,6 +122,7 @@ pub(crate) fn differentiable_results(op: &Op) -> usize {
         | Op::Expand(_)
         | Op::GateResidual(_)
         | Op::Gather(_)
+        | Op::GroupNorm(_)
         | Op::LayerNorm(_)
         | Op::LinearGateResidual(_)
         | Op::LinearSwiglu(_)
@@ -144,6 +147,7 @@ fn computes(op: &Op) -> bool {
         | Op::Binary(_)
         | Op::Convolution(_)
         | Op::GateResidual(_)
+        | Op::GroupNorm(_)
         | Op::LayerNorm(_)
         | Op::LinearGateResidual(_)
         | Op::LinearSwiglu(_)
@@ -178,6 +182,7 @@ fn label(op: &Op) -> &'static str {
         Op::Expand(_) => "expand backward",
         Op::GateResidual(_) => "gate_residual backward",
         Op::Gather(_) => "gather backward",
+        Op::GroupNorm(_) => "group_norm backward",
         Op::LayerNorm(_) => "layer_norm backward",
         Op::LinearGateResidual(_) => "linear_gate_residual backward",
         Op::LinearSwiglu(_) => "linear_swiglu backward",
@@ -222,6 +227,7 @@ pub(crate) fn backward(
         Op::Expand(_) => expand::backward(saved, first()),
         Op::GateResidual(op) => gate_residual::backward(op, saved, first()),
         Op::Gather(op) => gather::backward(op, saved, first()),
+        Op::GroupNorm(op) => group_norm::backward(op, saved, first()),
         Op::LayerNorm(op) => layer_norm::backward(op, saved, first()),
         Op::LinearGateResidual(op) => linear_gate_residual::backward(op, saved, first(), needed),
         Op::LinearSwiglu(op) => linear_swiglu::backward(op, saved, first(), needed),

@@ -1,6 +1,8 @@
 //! Every kernel of the catalogue is run by the check of its op.
 
-use crate::{elementwise, flow, norm, normalise, random, rows, strided, update};
+use crate::{
+    convolution, elementwise, flow, group_norm, norm, normalise, random, rows, strided, update,
+};
 use vincie_ptx::catalogue::{Entry, kernels};
 
 /// Ops whose tests stand in modules of their own, and note that every kernel was launched.
@@ -23,11 +25,13 @@ checks! {
     binary: two_operands,
     cast: strided::cast,
     clip: update::clip,
+    convolution: convolution::convolution,
     copy: strided::copy,
     ema: update::ema,
     flow: flow::flow,
     gate_residual: rows::gate_residual,
     gather: rows::gather,
+    group_norm: group_norm::group_norm,
     layer_norm: normalise::layer_norm,
     mse: rows::mse,
     qk_norm_rotary: norm::qk_norm_rotary,

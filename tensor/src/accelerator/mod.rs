@@ -8,7 +8,7 @@ mod launch;
 mod rows;
 mod update;
 
-use crate::ops::{Key, Tables};
+use crate::ops::{Key, Tables, lattices};
 use crate::storage::{DeviceMemory, Storage};
 use crate::{DType, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
@@ -30,6 +30,9 @@ const ALIGNMENT: usize = 256;
 /// Most tables of attention masks that are kept.
 const MAX_TABLES: usize = 64;
 
+/// Most tables of convolutions that are kept: those of both autoencoders at several sizes.
+const MAX_LATTICES: usize = 512;
+
 /// A GPU, or an emulated one, with what this process keeps there. Clones are the same one.
 #[derive(Clone)]
 pub struct Accelerator(Arc<Inner>);
@@ -39,6 +42,7 @@ struct Inner {
     stream: Stream,
     kernels: Mutex<HashMap<String, Kernel>>,
     tables: Mutex<HashMap<Key, Tables>>,
+    lattices: Mutex<HashMap<lattices::Key, Arc<[lattices::Table]>>>,
     uploads: AtomicU64,
     downloads: AtomicU64,
 }
@@ -66,6 +70,7 @@ impl Accelerator {
             stream,
             kernels: Mutex::default(),
             tables: Mutex::default(),
+            lattices: Mutex::default(),
             uploads: AtomicU64::new(0),
             downloads: AtomicU64::new(0),
         })))
@@ -116,6 +121,24 @@ impl Accelerator {
             all.clear();
         }
         let tables = key.tables(self)?;
+        all.insert(key, tables.clone());
+        Ok(tables)
+    }
+
+    /// The tables of a convolution, made by `make` at its first use.
+    pub(crate) fn lattices(
+        &self,
+        key: lattices::Key,
+        make: impl FnOnce() -> Result<Arc<[lattices::Table]>>,
+    ) -> Result<Arc<[lattices::Table]>> {
+        let mut all = self.0.lattices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = all.get(&key) {
+            return Ok(tables.clone());
+        }
+        if all.len() >= MAX_LATTICES {
+            all.clear();
+        }
+        let tables = make()?;
         all.insert(key, tables.clone());
         Ok(tables)
     }

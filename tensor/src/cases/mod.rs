@@ -4,8 +4,9 @@
 
 use crate::ops::{
     Attention, AttentionMask, Binary, Cast, Concat, Convolution, DepthToSpace, Expand,
-    GateResidual, Gather, LayerNorm, LinearGateResidual, LinearSwiglu, Matmul, Mse, Narrow,
-    Permute, QkNormRotary, QueryBlock, Reduce, Reduction, Reshape, RmsNorm, Softmax, Swiglu, Unary,
+    GateResidual, Gather, GroupNorm, LayerNorm, LinearGateResidual, LinearSwiglu, Matmul, Mse,
+    Narrow, Permute, QkNormRotary, QueryBlock, Reduce, Reduction, Reshape, RmsNorm, Softmax,
+    Swiglu, Unary,
 };
 use crate::random::{Key, Stream};
 use crate::reference::Array;
@@ -562,6 +563,28 @@ fn convolutions(rows: &mut Rows) {
 }
 
 fn pictures(rows: &mut Rows) {
+    for (frames, pixels, channels, groups, silu) in [
+        (1, 6, 8, 2, false),
+        (2, 37, 12, 3, true),
+        (3, 2, 8, 4, true),
+        (2, 1, 8, 2, true),
+        (0, 5, 4, 2, false),
+        (1, 0, 4, 2, true),
+        (1, 300, 32, 32, true),
+        (2, 140, 96, 4, false),
+    ] {
+        let inputs = vec![
+            rows.normal([frames, pixels, channels]),
+            rows.normal([channels]),
+            rows.normal([channels]),
+        ];
+        let what = format!("{frames} x {pixels} x {channels} in {groups}, silu {silu}");
+        rows.add(&what, GroupNorm { groups, epsilon: 1e-6, silu }, inputs);
+    }
+    let inputs = [rows.normal([1, 50, 32]), rows.normal([32]), rows.normal([32])];
+    let op = GroupNorm { groups: 8, epsilon: 1e-6, silu: true };
+    let case = rows.add("bf16", op, inputs.iter().map(bf16).collect());
+    (case.tolerance, case.differentiable) = (BF16, Vec::new());
     for (factor, time_first, x) in [
         ([1, 2, 2], false, [2, 3, 2, 3, 16]),
         ([2, 2, 2], false, [1, 3, 2, 2, 24]),

@@ -10,6 +10,7 @@ pub mod convolution;
 mod disjoint;
 pub mod elementwise;
 pub mod gate_residual;
+pub mod group_norm;
 pub mod layer_norm;
 mod math;
 pub mod matmul_bf16;

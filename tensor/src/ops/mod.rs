@@ -10,6 +10,7 @@ mod depth_to_space;
 mod expand;
 mod gate_residual;
 mod gather;
+mod group_norm;
 mod layer_norm;
 mod linear_gate_residual;
 mod linear_swiglu;
@@ -34,6 +35,7 @@ use crate::{DType, Error, Result, Shape, Tensor};
 use std::borrow::Cow;
 
 pub(crate) use attention::tables::{Key, Tables};
+pub(crate) use convolution::tables as lattices;
 
 pub use attention::{Attention, AttentionMask, QueryBlock};
 pub use binary::Binary;
@@ -44,6 +46,7 @@ pub use depth_to_space::DepthToSpace;
 pub use expand::Expand;
 pub use gate_residual::GateResidual;
 pub use gather::Gather;
+pub use group_norm::{GroupNorm, GroupNormGradients};
 pub use layer_norm::LayerNorm;
 pub use linear_gate_residual::LinearGateResidual;
 pub use linear_swiglu::LinearSwiglu;
@@ -161,6 +164,8 @@ ops! {
     GateResidual,
     /// Rows of a table.
     Gather,
+    /// Norm of a frame's groups of channels, with an optional SiLU.
+    GroupNorm,
     /// Layer norm with optional weight and bias.
     LayerNorm,
     /// A linear layer whose product leaves through a gate into the residual.

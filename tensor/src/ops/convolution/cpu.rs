@@ -47,10 +47,9 @@ fn gather(
 }
 
 pub(super) fn backward_weight(geometry: &Geometry, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let dtype = result_dtype(&[x, grad]);
     let (x, grad) = (dense(x)?, dense(grad)?);
     let mut to = Tensor::uninit(geometry.weight_shape(), DType::F32)?;
     let args = Weight { geometry, source: slice(&x), gradient: slice(&grad), to: fresh(&mut to) };
     convolution::weight_gradient(Simd::detect(), args);
-    to.into_dtype(dtype)
+    Ok(to)
 }

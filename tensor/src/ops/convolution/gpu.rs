@@ -1,65 +1,76 @@
-//! Columns of gathered rows, times the weight as a matrix.
+//! Products of gathered rows on tensor cores (bf16) or in f32, see `ptx/kernels/convolution`.
 
-use crate::accelerator::Accelerator;
-use crate::kernels::convolution::{Direction, Geometry, Lattice};
-use crate::ops::{Concat, Gather, Matmul, Operation, ready, result_dtype};
-use crate::{Result, Tensor};
+use super::tables::{Table, tables};
+use crate::accelerator::{Accelerator, TensorArguments};
+use crate::kernels::convolution::{Direction, Geometry};
+use crate::ops::{Binary, Operation, ready, result_dtype};
+use crate::{DType, Error, Result, Tensor};
 
-/// Bytes that the columns of one product take at most, beyond those of one row.
-const COLUMNS: usize = 256 << 20;
+/// Bytes of one copy of the kernels with tiles.
+const COPY: usize = 16;
 
-/// Rows of a table with a row of zeros behind the last, and where to find them.
-struct Table {
-    rows: Tensor,
-    channels: usize,
+/// The kernel adds the bias.
+const BIAS: u32 = 1;
+
+/// Largest height and width of a frame: kernels keep places in 16 bits, with shifts beside them.
+const MAX_SIDE: usize = 32_000;
+
+/// Least pixels that a CTA of its own sums up for the gradient of the weights, and what parts are
+/// multiples of.
+const LEAST_PART: usize = 512;
+const PART_STEP: usize = 64;
+
+/// Tiles of pixels and columns, the largest first.
+const TILES_BF16: [(usize, usize); 3] = [(128, 256), (128, 128), (64, 64)];
+const TILES_F32: [(usize, usize); 2] = [(128, 128), (64, 64)];
+
+/// The largest tile, and the shared memory that it takes.
+const LARGEST: ((usize, usize), usize) = ((128, 256), 146 << 10);
+
+/// The largest tile of the list with a CTA for every multiprocessor: its name in kernels, its sizes.
+fn tile(
+    place: &Accelerator,
+    tiles: &[(usize, usize)],
+    ctas: impl Fn((usize, usize)) -> usize,
+    is_aligned: bool,
+) -> (String, (usize, usize)) {
+    let limits = place.device().limits();
+    let smallest = tiles[tiles.len() - 1];
+    if !is_aligned {
+        return ("any".to_owned(), smallest);
+    }
+    let fills = |tile: &&(usize, usize)| {
+        let fits = **tile != LARGEST.0 || limits.shared_bytes >= LARGEST.1;
+        fits && ctas(**tile) >= limits.multiprocessors as usize
+    };
+    let tile = *tiles.iter().find(fills).unwrap_or(&smallest);
+    (format!("{}x{}", tile.0, tile.1), tile)
 }
 
-impl Table {
-    fn new(place: &Accelerator, tensor: &Tensor) -> Result<Self> {
-        let channels = tensor.shape().last_dim();
-        let rows = tensor.reshape([tensor.shape().rows(), channels])?;
-        let zeros = place.zeros([1, channels], tensor.dtype())?;
-        Ok(Self { rows: one(Concat { axis: 0 }.forward_on(place, &[&rows, &zeros])?), channels })
-    }
+fn tiles(dtype: DType) -> &'static [(usize, usize)] {
+    if dtype == DType::BF16 { &TILES_BF16 } else { &TILES_F32 }
+}
 
-    /// What rows of a lattice read, one term's channels after another's.
-    fn columns(
-        &self,
-        place: &Accelerator,
-        lattice: &Lattice,
-        rows: std::ops::Range<usize>,
-    ) -> Result<Tensor> {
-        let outside = self.rows.shape()[0] - 1;
-        let mut index = Vec::with_capacity(rows.len() * lattice.terms.len());
-        for row in rows.clone() {
-            let at = lattice.place(row);
-            let read = lattice.terms.iter().map(|term| lattice.read(at, term).unwrap_or(outside));
-            index.extend(read.map(|row| row as i32));
+/// Whether 16-byte copies fit all rows.
+fn is_aligned(tensors: &[&Tensor], columns: &[usize]) -> Result<bool> {
+    let unit = COPY / tensors[0].dtype().size();
+    let mut is_aligned = columns.iter().all(|columns| columns.is_multiple_of(unit));
+    for tensor in tensors {
+        is_aligned &= tensor.device_address()?.is_multiple_of(COPY as u64);
+    }
+    Ok(is_aligned)
+}
+
+/// `Err` where a frame is too large for the kernels.
+fn check(geometry: &Geometry) -> Result<()> {
+    let sides = [geometry.source[1], geometry.source[2], geometry.result[1], geometry.result[2]];
+    match sides.iter().find(|&&side| side > MAX_SIDE) {
+        Some(side) => {
+            let what = format!("a frame has a side of {side}; at most {MAX_SIDE} on a device");
+            Err(Error::shape(super::Convolution::NAME, what))
         }
-        let columns = one(Gather.forward_on(place, &[&self.rows, &indices(place, &index)?])?);
-        columns.reshape([rows.len(), lattice.terms.len() * self.channels])
+        None => Ok(()),
     }
-
-    /// Rows of a lattice in parts whose columns are bounded.
-    fn parts(&self, lattice: &Lattice) -> Vec<std::ops::Range<usize>> {
-        let row = lattice.terms.len() * self.channels * self.rows.dtype().size();
-        let step = (COLUMNS / row.max(1)).max(1);
-        let rows = lattice.rows();
-        (0..rows).step_by(step).map(|start| start..rows.min(start + step)).collect()
-    }
-}
-
-fn one(mut results: Vec<Tensor>) -> Tensor {
-    results.swap_remove(0)
-}
-
-fn indices(place: &Accelerator, values: &[i32]) -> Result<Tensor> {
-    Tensor::from_slice(values, [values.len()])?.to_place(Some(place))
-}
-
-/// Tensors one after another along the first axis.
-fn joined(place: &Accelerator, parts: &[Tensor]) -> Result<Tensor> {
-    Ok(one(Concat { axis: 0 }.forward_on(place, &parts.iter().collect::<Vec<_>>())?))
 }
 
 pub(super) fn forward(
@@ -67,25 +78,23 @@ pub(super) fn forward(
     geometry: &Geometry,
     inputs: &[&Tensor],
 ) -> Result<Vec<Tensor>> {
-    let dtype = result_dtype(inputs);
-    let table = Table::new(place, &ready(place, inputs[0], dtype)?)?;
-    let weight = ready(place, inputs[1], dtype)?;
-    let weight = weight.reshape([geometry.filters, geometry.taps() * geometry.channels])?;
-    let bias = inputs.get(2);
-    let product = Matmul::linear(bias.is_some());
-    let mut parts = Vec::new();
-    for lattice in Lattice::all(geometry, Direction::Forward) {
-        for rows in table.parts(&lattice) {
-            let columns = table.columns(place, &lattice, rows)?;
-            let mut operands = vec![&columns, &weight];
-            operands.extend(bias);
-            parts.push(one(product.forward_on(place, &operands)?));
-        }
+    check(geometry)?;
+    let dtype = result_dtype(&inputs[..2]);
+    let (x, weight) = (ready(place, inputs[0], dtype)?, ready(place, inputs[1], dtype)?);
+    let bias = inputs.get(2).map(|bias| ready(place, bias, DType::F32)).transpose()?;
+    let shape = geometry.result_shape();
+    if shape.count() == 0 || geometry.channels == 0 {
+        let zeros = place.zeros(shape, dtype)?;
+        return match &bias {
+            Some(bias) => Binary::Add.forward_on(place, &[&zeros, &bias.to_dtype(dtype)?]),
+            None => Ok(vec![zeros]),
+        };
     }
-    if parts.is_empty() {
-        return Ok(vec![place.zeros(geometry.result_shape(), dtype)?]);
+    let y = place.uninit(shape, dtype)?;
+    for table in tables(place, geometry, Direction::Forward)?.iter() {
+        gather(place, geometry, table, Direction::Forward, [&x, &weight, &y], bias.as_ref())?;
     }
-    Ok(vec![joined(place, &parts)?.reshape(geometry.result_shape())?])
+    Ok(vec![y])
 }
 
 pub(super) fn backward_x(
@@ -94,37 +103,47 @@ pub(super) fn backward_x(
     weight: &Tensor,
     grad: &Tensor,
 ) -> Result<Tensor> {
+    check(geometry)?;
     let dtype = result_dtype(&[weight, grad]);
-    let (taps, channels, filters) = (geometry.taps(), geometry.channels, geometry.filters);
-    let table = Table::new(place, &ready(place, grad, dtype)?)?;
-    let by_tap = ready(place, weight, dtype)?.reshape([filters, taps, channels])?;
-    let by_tap = by_tap.permute(&[1, 0, 2])?.contiguous()?.reshape([taps, filters * channels])?;
-    let mut parts = Vec::new();
-    let mut places = vec![0i32; geometry.source_rows()];
-    let mut written = 0;
-    for lattice in Lattice::all(geometry, Direction::Backward) {
-        for row in 0..lattice.rows() {
-            places[lattice.target(lattice.place(row))] = (written + row) as i32;
-        }
-        written += lattice.rows();
-        if lattice.terms.is_empty() {
-            parts.push(place.zeros([lattice.rows(), channels], dtype)?);
-            continue;
-        }
-        let used: Vec<i32> = lattice.terms.iter().map(|term| term.tap as i32).collect();
-        let weight = one(Gather.forward_on(place, &[&by_tap, &indices(place, &used)?])?);
-        let weight = weight.reshape([used.len() * filters, channels])?;
-        for rows in table.parts(&lattice) {
-            let columns = table.columns(place, &lattice, rows)?;
-            parts.push(one(Matmul::default().forward_on(place, &[&columns, &weight])?));
-        }
+    let (weight, dy) = (ready(place, weight, dtype)?, ready(place, grad, dtype)?);
+    let shape = geometry.x_shape();
+    if shape.count() == 0 || geometry.filters == 0 {
+        return place.zeros(shape, dtype);
     }
-    if parts.is_empty() {
-        return place.zeros(geometry.x_shape(), dtype);
+    let tables = tables(place, geometry, Direction::Backward)?;
+    // Pixels that no kernel met stay zero.
+    let is_met = tables.iter().all(|table| !table.lattice.terms.is_empty());
+    let dx = if is_met { place.uninit(shape, dtype)? } else { place.zeros(shape, dtype)? };
+    for table in tables.iter().filter(|table| !table.lattice.terms.is_empty()) {
+        gather(place, geometry, table, Direction::Backward, [&dy, &weight, &dx], None)?;
     }
-    let rows = joined(place, &parts)?;
-    let places = indices(place, &places)?;
-    one(Gather.forward_on(place, &[&rows, &places])?).reshape(geometry.x_shape())
+    Ok(dx)
+}
+
+/// Rows of one lattice.
+fn gather(
+    place: &Accelerator,
+    geometry: &Geometry,
+    table: &Table,
+    direction: Direction,
+    [from, weight, to]: [&Tensor; 3],
+    bias: Option<&Tensor>,
+) -> Result<()> {
+    let (dtype, m) = (from.dtype(), table.lattice.rows());
+    let (pass, k, n) = match direction {
+        Direction::Forward => ("forward", geometry.channels, geometry.filters),
+        Direction::Backward => ("backward", geometry.filters, geometry.channels),
+    };
+    let is_aligned = is_aligned(&[from, weight, to], &[k, n])?;
+    let ctas = |(rows, cols): (usize, usize)| m.div_ceil(rows) * n.div_ceil(cols);
+    let (tile, _) = tile(place, tiles(dtype), ctas, is_aligned);
+    let kernel = place.kernel(&format!("convolution_gather_{pass}_{dtype}_{tile}"))?;
+    let launch = kernel.launch().tensor(from)?.tensor(weight)?.optional(bias)?.tensor(to)?;
+    let launch = launch.buffer(&table.words).size(m).size(n).size(k);
+    let launch = launch.size(table.lattice.terms.len()).size(geometry.taps());
+    let launch = launch.scalar(if bias.is_some() { BIAS } else { 0 });
+    let launch = launch.dim("pixels", from.count() / k).dim("written", to.count() / n);
+    Ok(launch.submit(place.stream())?)
 }
 
 pub(super) fn backward_weight(
@@ -133,25 +152,41 @@ pub(super) fn backward_weight(
     x: &Tensor,
     grad: &Tensor,
 ) -> Result<Tensor> {
+    check(geometry)?;
     let dtype = result_dtype(&[x, grad]);
-    let table = Table::new(place, &ready(place, x, dtype)?)?;
-    let grad = ready(place, grad, dtype)?;
-    let grad = grad.reshape([geometry.result_rows(), geometry.filters])?;
-    let product = Matmul { transpose_a: true, ..Matmul::default() };
-    let mut sum: Option<Tensor> = None;
-    for lattice in Lattice::all(geometry, Direction::Forward) {
-        for rows in table.parts(&lattice) {
-            let of_rows = grad.narrow(0, rows.start, rows.len())?;
-            let columns = table.columns(place, &lattice, rows)?;
-            let part = one(product.forward_on(place, &[&of_rows, &columns])?).to_f32()?;
-            sum = Some(match sum {
-                Some(sum) => one(crate::ops::Binary::Add.forward_on(place, &[&sum, &part])?),
-                None => part,
-            });
-        }
+    let (x, dy) = (ready(place, x, dtype)?, ready(place, grad, dtype)?);
+    let shape = geometry.weight_shape();
+    let (m, n, taps) = (geometry.filters, geometry.channels, geometry.taps());
+    let pixels = geometry.result_rows();
+    if shape.count() == 0 || pixels == 0 {
+        return place.zeros(shape, DType::F32);
     }
-    match sum {
-        Some(sum) => sum.to_dtype(dtype)?.reshape(geometry.weight_shape()),
-        None => place.zeros(geometry.weight_shape(), dtype),
+    let tables = tables(place, geometry, Direction::Forward)?;
+    // Tiles of both types come in these sizes.
+    let is_aligned = is_aligned(&[&x, &dy], &[m, n])?;
+    let ctas = |(rows, cols): (usize, usize)| taps * m.div_ceil(rows) * n.div_ceil(cols);
+    let (tile, size) = tile(place, &TILES_F32, ctas, is_aligned);
+    let processors = place.device().limits().multiprocessors as usize;
+    let parts = (2 * processors / ctas(size)).clamp(1, (pixels / LEAST_PART).max(1));
+    let part = pixels.div_ceil(parts).next_multiple_of(PART_STEP);
+    let parts = pixels.div_ceil(part);
+    let dw = place.uninit(shape, DType::F32)?;
+    let sums = match parts {
+        1 => dw.clone(),
+        _ => place.uninit([parts, m, taps * n], DType::F32)?,
+    };
+    for table in tables.iter() {
+        let kernel = place.kernel(&format!("convolution_weight_{dtype}_{tile}"))?;
+        let launch = kernel.launch().tensor(&x)?.tensor(&dy)?.tensor(&sums)?;
+        let launch = launch.buffer(&table.words).size(m).size(n).size(pixels).size(part);
+        let launch = launch.size(taps).dim("parts", parts).dim("read", x.count() / n);
+        launch.submit(place.stream())?;
     }
+    if parts > 1 {
+        let kernel = place.kernel("matmul_reduce_f32")?;
+        let launch = kernel.launch().tensor(&sums)?.null().tensor(&dw)?;
+        let launch = launch.size(parts).size(m).size(taps * n).size(taps * n);
+        launch.scalar(0u32).submit(place.stream())?;
+    }
+    Ok(dw)
 }

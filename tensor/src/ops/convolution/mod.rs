@@ -3,6 +3,7 @@
 
 mod cpu;
 mod gpu;
+pub(crate) mod tables;
 
 use super::{Operation, Spec, arity, float, place_of, result_dtype, shaped};
 use crate::accelerator::Accelerator;
@@ -11,8 +12,8 @@ use crate::reference::Array;
 use crate::{Error, Result, Shape, Tensor};
 
 /// Parameters of the op. Inputs are `x` `[B, T, H, W, channels]`, `weight`
-/// `[filters, Kt, Kh, Kw, channels]` and, where `has_bias`, a bias `[filters]`; the result is
-/// `[B, T', H', W', filters]`. A picture is a clip of one frame with Kt = 1.
+/// `[filters, Kt, Kh, Kw, channels]` and, where `has_bias`, a bias `[filters]`, which has no say in the
+/// result's type and is best kept in f32; the result is `[B, T', H', W', filters]`. A picture is a clip of one frame with Kt = 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// Steps in time, height and width, at least 1.
@@ -78,7 +79,8 @@ impl Convolution {
         }
     }
 
-    /// Gradient of the weight, which has this shape, from `x` and the gradient of the result.
+    /// Gradient of the weight, which has this shape, from `x` and the gradient of the result; f32 from
+    /// operands of any type, as its sum goes on over uses and micro-batches.
     pub fn backward_weight(&self, x: &Tensor, weight: Shape, grad: &Tensor) -> Result<Tensor> {
         let geometry = self.geometry(x.shape(), weight)?;
         match place_of(&[x, grad])? {
@@ -117,7 +119,7 @@ impl Operation for Convolution {
         if self.has_bias {
             shaped(Self::NAME, "bias", inputs[2], [geometry.filters])?;
         }
-        Ok(vec![(geometry.result_shape(), result_dtype(inputs))])
+        Ok(vec![(geometry.result_shape(), result_dtype(&inputs[..2]))])
     }
 
     fn flops(&self, inputs: &[&Tensor]) -> u64 {
@@ -131,7 +133,7 @@ impl Operation for Convolution {
         let geometry = self.geometry(inputs[0].shape(), inputs[1].shape())?;
         let bias = self.has_bias.then(|| inputs[2]);
         let result = cpu::forward(&geometry, inputs[0], inputs[1], bias)?;
-        Ok(vec![result.into_dtype(result_dtype(inputs))?])
+        Ok(vec![result.into_dtype(result_dtype(&inputs[..2]))?])
     }
 
     fn forward_on(&self, place: &Accelerator, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
