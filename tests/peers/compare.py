@@ -86,6 +86,17 @@ def main():
                 for (name, impl), times in ways.items():
                     rows.append((f"attention {attention} {name}, torch {impl}", threads, min(mine[name]), min(times),
                                  None, None))
+            for name, extra in {"decoder layers": [], "decoder layers, forward + backward": ["--backward"]}.items():
+                what = [*extra, "--threads", threads, "--seconds", args.seconds]
+                mine, ways = [], []
+                for _ in range(args.rounds):
+                    result = ours(args.binary, "convolution", *what)
+                    write(dict(kind="convolution", who="vincie", result=result))
+                    mine.append(result["total_ms"])
+                    for way in torch("torch_convolution.py", *what):
+                        write(dict(kind="convolution", who="torch", result=way))
+                        ways.append(way["total_ms"])
+                rows.append((name, threads, min(mine), min(ways), None, None))
     print("| work | threads | ours ms | torch ms | ratio | ours MB | torch MB |\n|---|---|---|---|---|---|---|")
     for what, threads, mine, peer, memory, peer_memory in rows:
         sizes = "– | –" if memory is None else f"{memory:.0f} | {peer_memory:.0f}"

@@ -1,6 +1,7 @@
 //! `vincie bench`: how long the parts take on this machine, as tables or JSON.
 
 mod attention;
+mod convolution;
 mod gpu_check;
 mod step;
 mod text;
@@ -18,7 +19,8 @@ use vincie_dit::network::AttentionKind;
 use vincie_tensor::Accelerator;
 use vincie_tensor::kernels::{self, Simd};
 
-/// Measure training steps, attention and the text encoder on this machine; check a GPU against the emulator.
+/// Measure training steps, attention, convolutions and the text encoder on this machine; check a GPU
+/// against the emulator.
 ///
 /// Every figure is the best and the median of repeated runs after two that do not count. Utilisation
 /// is a share of the machine's peak, which is measured in the same run. `tests/peers` holds the same
@@ -37,6 +39,7 @@ pub(crate) struct Arguments {
 enum What {
     Step(step::Arguments),
     Attention(attention::Arguments),
+    Convolution(convolution::Arguments),
     Text(text::Arguments),
     GpuCheck(gpu_check::Arguments),
     #[command(hide = true)]
@@ -106,6 +109,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     match arguments.what {
         What::Step(arguments) => step::run(arguments, console),
         What::Attention(arguments) => attention::run(arguments, console),
+        What::Convolution(arguments) => convolution::run(arguments, console),
         What::Text(arguments) => text::run(arguments, console),
         What::GpuCheck(arguments) => gpu_check::run(&arguments, console),
         What::GpuWorker(arguments) => gpu_check::worker::run(&arguments, console),
