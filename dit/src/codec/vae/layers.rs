@@ -6,7 +6,7 @@ use crate::model::{Linear, Names};
 use crate::{Error, Result};
 use std::sync::Arc;
 use vincie_autograd::{Graph, ParameterId, Var};
-use vincie_tensor::ops::{AttentionMask, Convolution, DepthToSpace, QueryBlock, RmsNorm};
+use vincie_tensor::ops::{AttentionMask, Convolution, DepthToSpace, GroupNorm, QueryBlock};
 
 /// Added to every variance.
 const EPSILON: f32 = 1e-6;
@@ -106,20 +106,11 @@ impl Norm {
         let shape = x.value().shape();
         let [batch, frames, height, width, channels] = clip(x)?;
         let (clips, pixels) = (batch * frames, height * width);
-        let width = channels / self.groups;
         let normalised = |silu: bool| -> Result<Var> {
-            let split = g.reshape(x, [clips, pixels, self.groups, width])?;
-            let by_group = g.permute(&split, &[0, 2, 1, 3])?;
-            let rows = g.reshape(&by_group, [clips * self.groups, pixels * width])?;
-            let centred = g.sub(&rows, &g.mean(&rows, 1)?)?;
-            let op =
-                RmsNorm { epsilon: EPSILON, has_weight: false, is_modulated: false, result: None };
-            let unit = g.apply_one(op, &[&centred])?;
-            let unit = g.reshape(&unit, [clips, self.groups, pixels, width])?;
-            let rows = g.reshape(&g.permute(&unit, &[0, 2, 1, 3])?, [clips * pixels, channels])?;
-            let y = g.mul(&rows, &g.parameter(self.weight))?;
-            let y = g.add(&y, &g.parameter(self.bias))?;
-            let y = if silu { g.silu(&y)? } else { y };
+            let op = GroupNorm { groups: self.groups, epsilon: EPSILON, silu };
+            let rows = g.reshape(x, [clips, pixels, channels])?;
+            let y =
+                g.apply_one(op, &[&rows, &g.parameter(self.weight), &g.parameter(self.bias)])?;
             Ok(g.reshape(&y, shape)?)
         };
         if pass.is_watched() {
