@@ -2,12 +2,13 @@
 
 use crate::coverage;
 use crate::device::{Arg, Device, Dtype, ORDERS, Placed, Rows, noise};
+use crate::expect::{Call, in_all_orders, near};
 use std::ops::Range;
 use vincie_ptx::Counters;
 
 /// The folder of the kernels, and how many tests launch them.
 const OP: &str = "attention";
-const TESTS: usize = 4;
+const TESTS: usize = 5;
 
 /// Queries and the two ranges of keys that each of them sees.
 type Block = (Range<usize>, Range<usize>, Range<usize>);
@@ -408,6 +409,31 @@ fn memory_is_touched_as_little_as_can_be() {
                 (Dtype::Bf16, "keys") => assert!(20 * passes <= 21 * ideal, "{what}"),
                 (Dtype::Bf16, _) => assert_eq!(passes, ideal, "{what}"),
             }
+        }
+    }
+    coverage::passed(OP, TESTS);
+}
+
+#[test]
+fn logarithms_of_sums_of_any_length() {
+    const SCALE: f64 = 0.7;
+    for (access, offset, shapes) in
+        [("any", 1, [(1, 1), (9, 33), (3, 300)]), ("wide", 0, [(9, 4), (10, 132), (3, 1568)])]
+    {
+        let name = format!("attention_log_sums_{access}");
+        for (rows, cols) in shapes {
+            let x: Vec<f32> = noise(rows * cols, 1, Dtype::F32).iter().map(|x| 30.0 * x).collect();
+            let (_, results) = in_all_orders(&name, |device| {
+                let call = Call::new(device, &name).input(Dtype::F32, offset, &x);
+                let call = call.output(Dtype::F32, 0, rows).size(rows).size(cols);
+                let call = call.float(SCALE * std::f64::consts::LOG2_E);
+                call.run([rows.div_ceil(8), 1, 1])
+            });
+            let want = x.chunks(cols).map(|row| {
+                let sum = row.iter().map(|x| (SCALE * f64::from(*x)).exp()).sum::<f64>();
+                (sum.ln(), 4e-6 * (1.0 + sum.ln().abs()))
+            });
+            near((&name, rows, cols), Dtype::F32, &results[0], &want.collect::<Vec<_>>());
         }
     }
     coverage::passed(OP, TESTS);

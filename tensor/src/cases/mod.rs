@@ -488,7 +488,7 @@ fn attention(rows: &mut Rows) {
     ];
     for (what, queries, keys, mask) in masks {
         let large: &[_] = if what == "block-causal" { &[(2, 64), (1, 128)] } else { &[] };
-        for &(heads, dim) in [(1, 8), (2, 32), (3, 5)].iter().chain(large) {
+        for &(heads, dim) in [(1, 8), (2, 32), (3, 5), (2, 132)].iter().chain(large) {
             let width = heads * dim;
             let inputs = vec![
                 rows.normal([queries, width]),
@@ -500,6 +500,11 @@ fn attention(rows: &mut Rows) {
             rows.add(&format!("{what} {heads} x {dim}"), op, inputs);
         }
     }
+    let inputs = [rows.normal([9, 264]), rows.normal([21, 264]), rows.normal([21, 264])];
+    let mask = Arc::new(AttentionMask::full(9, 21));
+    let op = Attention { heads: 2, scale: 1.0 / 132f32.sqrt(), mask };
+    let case = rows.add("bf16 2 x 132", op, inputs.iter().map(bf16).collect());
+    (case.tolerance, case.differentiable) = (BF16, Vec::new());
 }
 
 fn convolutions(rows: &mut Rows) {

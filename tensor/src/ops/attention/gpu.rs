@@ -1,10 +1,10 @@
 //! Tiles of scores with an online softmax, hidden ones skipped, see `ptx/kernels/attention`.
 
-use super::Attention;
 use super::tables::{Key, Owner, Tables};
+use super::{Attention, wide};
 use crate::accelerator::{Accelerator, TensorArguments, copy};
 use crate::ops::{ready, result_dtype};
-use crate::{DType, Error, Result, Tensor};
+use crate::{DType, Result, Tensor};
 
 /// Head sizes that kernels come in; others are filled up with zeros.
 const DIMS: [usize; 4] = [16, 32, 64, 128];
@@ -28,16 +28,18 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(op: &Attention, inputs: &[&Tensor], dtype: DType) -> Result<Self> {
+    fn new(op: &Attention, inputs: &[&Tensor], dtype: DType) -> Self {
         let (q, k) = (inputs[0].shape(), inputs[1].shape());
         let dim = q[1] / op.heads;
-        let Some(padded) = DIMS.into_iter().find(|&padded| padded >= dim) else {
-            let what = format!("heads of {dim} features on a device; expected at most {}", DIMS[3]);
-            return Err(Error::shape("attention", what));
-        };
+        let padded = DIMS.into_iter().find(|&padded| padded >= dim).unwrap_or(dim);
         let scale_log2 = op.scale * std::f32::consts::LOG2_E;
         let (queries, keys) = (q[0], k[0]);
-        Ok(Self { dtype, heads: op.heads, dim, padded, queries, keys, scale_log2 })
+        Self { dtype, heads: op.heads, dim, padded, queries, keys, scale_log2 }
+    }
+
+    /// Whether heads have more features than the kernels.
+    fn is_wide(&self) -> bool {
+        self.dim > DIMS[3]
     }
 
     /// Rows of a tile of the CTA's own side, and of one that it visits.
@@ -91,7 +93,10 @@ pub(super) fn forward(
     inputs: &[&Tensor],
 ) -> Result<Vec<Tensor>> {
     let dtype = result_dtype(inputs);
-    let shape = Shape::new(op, inputs, dtype)?;
+    let shape = Shape::new(op, inputs, dtype);
+    if shape.is_wide() {
+        return wide::forward(op, place, [inputs[0], inputs[1], inputs[2]], dtype);
+    }
     let out = place.uninit([shape.queries, shape.width()], dtype)?;
     let lse = place.uninit([shape.heads, shape.queries], DType::F32)?;
     if out.count() > 0 {
@@ -120,7 +125,10 @@ pub(super) fn backward(
     grad: &Tensor,
 ) -> Result<[Tensor; 3]> {
     let dtype = result_dtype(&[inputs[0], inputs[1], inputs[2], grad]);
-    let shape = Shape::new(op, &inputs, dtype)?;
+    let shape = Shape::new(op, &inputs, dtype);
+    if shape.is_wide() {
+        return wide::backward(op, place, inputs, grad, dtype);
+    }
     let new = |rows: usize| place.uninit([rows, shape.width()], dtype);
     let [dq, dk, dv] = [new(shape.queries)?, new(shape.keys)?, new(shape.keys)?];
     let of = |input: &Tensor| shape.operand(place, input);

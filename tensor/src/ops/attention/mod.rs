@@ -4,6 +4,7 @@ mod cpu;
 mod gpu;
 mod mask;
 pub(crate) mod tables;
+mod wide;
 
 use super::{Operation, Spec, float, place_of, result_dtype};
 use crate::accelerator::Accelerator;
