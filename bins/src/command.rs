@@ -3,7 +3,8 @@
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::{
-    annotate, bench, convert, doctor, edit, inspect, new_checkpoint, ptx, quickstart, train, verify,
+    annotate, bench, convert, doctor, edit, import, inspect, new_checkpoint, ptx, quickstart,
+    train, verify,
 };
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
@@ -45,6 +46,7 @@ pub(crate) struct CommandLine {
 enum Command {
     Quickstart(quickstart::Arguments),
     Annotate(annotate::Arguments),
+    Import(import::Arguments),
     Train(train::Arguments),
     Edit(edit::Arguments),
     Convert(convert::Arguments),
@@ -69,6 +71,7 @@ impl CommandLine {
         match self.command {
             Command::Quickstart(arguments) => quickstart::run(arguments, &console),
             Command::Annotate(arguments) => annotate::run(arguments, &console),
+            Command::Import(arguments) => import::run(arguments, &console),
             Command::Train(arguments) => train::run(arguments, &console),
             Command::Edit(arguments) => edit::run(arguments, &console),
             Command::Convert(arguments) => convert::run(arguments, &console),

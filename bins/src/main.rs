@@ -16,6 +16,7 @@ mod doctor;
 mod dtype;
 mod edit;
 mod failure;
+mod import;
 mod inspect;
 mod new_checkpoint;
 mod number;

@@ -8,6 +8,7 @@ pub mod decode;
 mod error;
 mod image;
 pub mod loader;
+pub mod parquet;
 pub mod sample;
 pub mod session;
 pub mod shard;

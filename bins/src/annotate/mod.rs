@@ -151,7 +151,7 @@ impl Plan {
 }
 
 /// `WxH` as columns and rows.
-fn parse_size(text: &str) -> Result<[usize; 2], String> {
+pub(crate) fn parse_size(text: &str) -> Result<[usize; 2], String> {
     let (width, height) = text
         .split_once('x')
         .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)))

@@ -1,4 +1,5 @@
-//! Rows of edits, as MagicBrush has them: a JSONL file with one edit a line, pictures beside it.
+//! Rows of edits, as MagicBrush has them: a JSONL file with one edit a line, pictures beside it. (The
+//! Parquet files that it is published in hold the same rows; `edit_rows` reads them.)
 //!
 //! ```text
 //! {"img_id": "327180", "turn_index": 1, "source_img": "327180-input.png", "mask_img": "327180-mask1.png",
@@ -11,8 +12,8 @@
 
 use super::folder::assemble;
 use super::{ImportConfig, MAX_FRAMES, MAX_RECORD_BYTES, Session, SessionRecord, Source};
-use crate::decode::{read_image, read_mask};
-use crate::{Error, Result};
+use crate::decode::{decode_image, decode_mask, read_image, read_mask};
+use crate::{Error, Image, Limits, Mask, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -25,14 +26,59 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// One edit. Other columns are passed over.
 #[derive(Clone, Debug, Deserialize)]
-struct Row {
-    img_id: String,
-    turn_index: u32,
-    source_img: PathBuf,
+pub(super) struct Row {
+    pub(super) img_id: String,
+    pub(super) turn_index: u32,
+    pub(super) source_img: Picture,
     #[serde(default)]
-    mask_img: Option<PathBuf>,
-    instruction: String,
-    target_img: PathBuf,
+    pub(super) mask_img: Option<Picture>,
+    pub(super) instruction: String,
+    pub(super) target_img: Picture,
+}
+
+/// A picture of a row.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "PathBuf")]
+pub(super) enum Picture {
+    /// In a file, by its path from the list's folder.
+    File(PathBuf),
+    /// In the row itself: the bytes of a PNG or JPEG file.
+    Bytes(Vec<u8>),
+}
+
+impl From<PathBuf> for Picture {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl Picture {
+    /// Pixels; `list` is the file that the row is from.
+    fn image(&self, list: &Path, limits: &Limits) -> Result<Image> {
+        match self {
+            Self::File(path) => read_image(folder_of(list).join(path), limits),
+            Self::Bytes(bytes) => decode_image(bytes, list, limits),
+        }
+    }
+
+    fn mask(&self, list: &Path, limits: &Limits) -> Result<Mask> {
+        match self {
+            Self::File(path) => read_mask(folder_of(list).join(path), limits),
+            Self::Bytes(bytes) => decode_mask(bytes, list, limits),
+        }
+    }
+
+    /// Bytes that it takes in memory.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::File(_) => 0,
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+fn folder_of(list: &Path) -> &Path {
+    list.parent().unwrap_or(Path::new(""))
 }
 
 /// The sessions of a list of edits, by `img_id`.
@@ -99,47 +145,53 @@ impl Edits {
         }
         Ok(Self { path: path.to_owned(), config: *config, items: items.into_iter() })
     }
+}
 
-    fn session(&self, rows: &[Row]) -> Result<Session> {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            return Err(Error::format(&self.path, "a conversation without turns"));
-        };
-        let base = self.path.parent().unwrap_or(Path::new(""));
-        let limits = &self.config.limits;
-        let picture = |path: &Path| read_image(base.join(path), limits);
-        let mut images = vec![picture(&first.source_img)?];
-        for row in rows {
-            images.push(picture(&row.target_img)?);
+/// Rows of consecutive turns as a session; `list` is the file that they are from.
+pub(super) fn conversation(list: &Path, rows: &[Row], config: &ImportConfig) -> Result<Session> {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Err(Error::format(list, "a conversation without turns"));
+    };
+    let limits = &config.limits;
+    let named = |error: Error| {
+        let what = format!("img_id {:?}: {error}", first.img_id);
+        if rows.iter().any(|row| row.target_img.held() > 0) {
+            Error::format(list, what)
+        } else {
+            error
         }
-        let mask = |row: &Row| {
-            let mask = row.mask_img.as_ref().map(|path| read_mask(base.join(path), limits));
-            Ok([mask.transpose()?, None])
-        };
-        let masks = rows.iter().map(mask).collect::<Result<Vec<_>>>()?;
-        let turns = match (first.turn_index, last.turn_index) {
-            (1, _) => String::new(),
-            (from, _) => format!("-from{from}"),
-        };
-        // A key has no dots or slashes; an id that has them keeps its other letters.
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let plain: String =
-            first.img_id.chars().map(|c| if is_plain(c) { c } else { '_' }).take(64).collect();
-        let source = Source {
-            name: first.img_id.clone(),
-            sampling: "import".to_owned(),
-            ..Source::default()
-        };
-        let instructions = rows.iter().map(|row| row.instruction.clone()).collect();
-        let record = SessionRecord::imported(format!("{plain}{turns}"), instructions, None, source)
-            .map_err(|what| {
-                Error::format(&self.path, format!("img_id {:?}: {what}", first.img_id))
-            })?;
-        assemble(record, images, masks, &self.config)
+    };
+    let picture = |picture: &Picture| picture.image(list, limits).map_err(named);
+    let mut images = vec![picture(&first.source_img)?];
+    for row in rows {
+        images.push(picture(&row.target_img)?);
     }
+    let mask = |row: &Row| {
+        let mask = row.mask_img.as_ref().map(|mask| mask.mask(list, limits).map_err(named));
+        Ok([mask.transpose()?, None])
+    };
+    let masks = rows.iter().map(mask).collect::<Result<Vec<_>>>()?;
+    let turns = match (first.turn_index, last.turn_index) {
+        (1, _) => String::new(),
+        (from, _) => format!("-from{from}"),
+    };
+    let source =
+        Source { name: first.img_id.clone(), sampling: "import".to_owned(), ..Source::default() };
+    let instructions = rows.iter().map(|row| row.instruction.clone()).collect();
+    let key = format!("{}{turns}", plain(&first.img_id));
+    let record = SessionRecord::imported(key, instructions, None, source)
+        .map_err(|what| Error::format(list, format!("img_id {:?}: {what}", first.img_id)))?;
+    assemble(record, images, masks, config)
+}
+
+/// A name as a part of a key, which has no dots or slashes: its other letters, at most 64.
+pub(super) fn plain(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    name.chars().map(|c| if is_plain(c) { c } else { '_' }).take(64).collect()
 }
 
 /// Runs of consecutive turns, each no longer than a session may be.
-fn conversations(turns: BTreeMap<u32, Row>) -> Vec<Vec<Row>> {
+pub(super) fn conversations(turns: BTreeMap<u32, Row>) -> Vec<Vec<Row>> {
     let mut all: Vec<Vec<Row>> = Vec::new();
     for (turn, row) in turns {
         let follows = |run: &&mut Vec<Row>| {
@@ -158,6 +210,6 @@ impl Iterator for Edits {
     type Item = Result<Session>;
 
     fn next(&mut self) -> Option<Result<Session>> {
-        Some(self.items.next()?.and_then(|rows| self.session(&rows)))
+        Some(self.items.next()?.and_then(|rows| conversation(&self.path, &rows, &self.config)))
     }
 }

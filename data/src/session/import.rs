@@ -1,8 +1,11 @@
 //! Sessions from whatever a path holds.
 
+use super::edit_rows::EditRows;
 use super::edits::Edits;
 use super::folder::{is_session_folder, read_folder};
+use super::video_rows::VideoRows;
 use super::{Session, SessionList};
+use crate::parquet::Parquet;
 use crate::shard::{ShardReader, list_shards};
 use crate::{Error, Limits, Result};
 use std::fs;
@@ -40,7 +43,8 @@ impl ImportConfig {
 }
 
 /// The sessions of a shard (`.tar`), a folder of shards, a list (`.jsonl`) of sessions or of
-/// MagicBrush's edits, a session folder or a folder of session folders (by name), in a fixed order.
+/// MagicBrush's edits, a Parquet file or a folder of some with the rows of MagicBrush or VINCIE-10M, a
+/// session folder or a folder of session folders (by name), in a fixed order.
 pub fn open_sessions(path: impl AsRef<Path>, config: &ImportConfig) -> Result<Sessions> {
     let path = path.as_ref();
     let config = *config;
@@ -55,9 +59,13 @@ pub fn open_sessions(path: impl AsRef<Path>, config: &ImportConfig) -> Result<Se
     if path.is_file() && has_extension("tar") {
         return Ok(shards(vec![path.to_owned()], config));
     }
+    if path.is_file() && has_extension("parquet") {
+        return open_tables(&[path.to_owned()], &config);
+    }
     if !path.is_dir() {
         fs::metadata(path).map_err(|error| Error::io(path, error))?;
-        return Err(Error::format(path, "not a folder, .tar or .jsonl: no sessions can be read"));
+        let what = "not a folder, .tar, .jsonl or .parquet: no sessions can be read";
+        return Err(Error::format(path, what));
     }
     if is_session_folder(path) {
         return Ok(Box::new(std::iter::once(read_folder(path, &config))));
@@ -66,22 +74,53 @@ pub fn open_sessions(path: impl AsRef<Path>, config: &ImportConfig) -> Result<Se
     if !tars.is_empty() {
         return Ok(shards(tars, config));
     }
-    let mut folders = Vec::new();
+    let (mut folders, mut tables) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path).map_err(|error| Error::io(path, error))? {
         let inner = entry.map_err(|error| Error::io(path, error))?.path();
         let is_hidden = inner.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-        if !is_hidden && is_session_folder(&inner) {
+        if is_hidden {
+            continue;
+        }
+        if inner.extension().is_some_and(|extension| extension == "parquet") {
+            tables.push(inner);
+        } else if is_session_folder(&inner) {
             folders.push(inner);
         }
+    }
+    if !tables.is_empty() {
+        tables.sort();
+        return open_tables(&tables, &config);
     }
     if folders.is_empty() {
         return Err(Error::format(
             path,
-            "no shards (*.tar) and no folders with session.json or instructions.txt",
+            "no shards (*.tar), no *.parquet and no folders with session.json or instructions.txt",
         ));
     }
     folders.sort();
     Ok(Box::new(folders.into_iter().map(move |folder| read_folder(folder, &config))))
+}
+
+/// The rows of Parquet files of one data set, in the order given. The columns of the first say whether
+/// they are MagicBrush's, whose conversations may go on in the next file, or VINCIE-10M's.
+pub fn open_tables(files: &[PathBuf], config: &ImportConfig) -> Result<Sessions> {
+    config.check()?;
+    let Some(first) = files.first() else { return Ok(Box::new(std::iter::empty())) };
+    let first = Parquet::open(first)?;
+    let files = files.to_vec();
+    if EditRows::are_in(&first) {
+        return Ok(Box::new(EditRows::open(files, config)?));
+    }
+    if VideoRows::are_in(&first) {
+        return Ok(Box::new(VideoRows::open(files, config)));
+    }
+    let columns: Vec<String> = first.columns().take(20).collect();
+    let what = format!(
+        "has the columns {}; known are those of MagicBrush (img_id, turn_index, source_img, mask_img, \
+         instruction, target_img) and of VINCIE-10M (image, ann_v0)",
+        columns.join(", ")
+    );
+    Err(Error::format(first.path(), what))
 }
 
 /// Shards one after the other; one that cannot be opened is one `Err`.

@@ -6,6 +6,7 @@
 //! `Result<Session>`: [`open_sessions`] returns one for everything this crate reads itself, and
 //! [`crate::shard::ShardWriter::write_all`] takes one.
 
+mod edit_rows;
 mod edits;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -14,11 +15,14 @@ mod import;
 mod list;
 mod record;
 #[cfg(test)]
+mod row_tests;
+#[cfg(test)]
 mod tests;
 mod validate;
+mod video_rows;
 
 pub use folder::{read_folder, write_folder};
-pub use import::{ImportConfig, Sessions, open_sessions};
+pub use import::{ImportConfig, Sessions, open_sessions, open_tables};
 pub use list::SessionList;
 pub use record::{FORMAT, FrameRecord, MAX_RECORD_BYTES, SessionRecord, TransitionRecord};
 pub use validate::{MAX_INSTRUCTION_BYTES, MAX_KEY_BYTES, check_key};

@@ -283,7 +283,9 @@ fn any_source_of_sessions_is_recognised() {
     assert_eq!(keys(&shards), ["z", "y"]);
     assert_eq!(keys(&shards.join("shard-000001.tar")), ["y"]);
     let error = |path: &Path| message(open_sessions(path, &config()).map(|_| ()));
-    assert!(error(&folders.join("empty")).contains("no shards (*.tar) and no folders"));
+    assert!(
+        error(&folders.join("empty")).contains("no shards (*.tar), no *.parquet and no folders")
+    );
     assert!(matches!(open_sessions(scratch.join("none"), &config()), Err(Error::Io { .. })));
     fs::write(scratch.join("a.txt"), "").expect("it writes");
     assert!(error(&scratch.join("a.txt")).contains("not a folder, .tar or .jsonl"));
