@@ -3,6 +3,7 @@
 use crate::device::{Device, lock};
 use crate::error::{Error, Result};
 use crate::pool::Block;
+use crate::region::{Region, RegionInner};
 use crate::stream::{Stream, StreamInner};
 use bytemuck::Pod;
 use std::fmt;
@@ -25,6 +26,8 @@ pub struct Buffer<T> {
 /// A block with its home stream, and the streams beside it that used it.
 pub(crate) struct Memory {
     block: Option<Block>,
+    /// The region that it is part of, and where it starts there; else it is the pool's.
+    region: Option<(Arc<RegionInner>, usize)>,
     tag: String,
     home: Arc<StreamInner>,
     others: Mutex<Vec<Arc<StreamInner>>>,
@@ -37,23 +40,33 @@ impl Stream {
             let size = size_of::<T>();
             return Err(Error::argument(format!("`{tag}`: {len} values of {size} bytes")));
         };
-        let device = &self.0.device;
-        device.enter()?;
-        let block = match bytes {
-            0 => None,
-            bytes => Some(lock(&device.pool).take(&self.0, bytes, tag)?),
+        self.0.device.enter()?;
+        let region = lock(&self.0.region).clone();
+        let (block, region) = match region {
+            _ if bytes == 0 => (None, None),
+            None => (Some(lock(&self.0.device.pool).take(&self.0, bytes, tag)?), None),
+            Some(Region(region)) => {
+                let (block, start) = region.take(&self.0, bytes, tag)?;
+                (Some(block), Some((region, start)))
+            }
         };
-        let memory = Memory {
-            block,
-            tag: tag.to_owned(),
-            home: Arc::clone(&self.0),
-            others: Mutex::new(Vec::new()),
-        };
-        Ok(Buffer { memory: Arc::new(memory), offset: 0, len, values: PhantomData })
+        Ok(Buffer::new(Memory::new(block, region, tag, &self.0), len))
+    }
+}
+
+impl Buffer<u8> {
+    /// A buffer of the pool, wherever the stream allocates at the moment.
+    pub(crate) fn of_pool(stream: &Arc<StreamInner>, bytes: usize, tag: &str) -> Result<Self> {
+        let block = lock(&stream.device.pool).take(stream, bytes, tag)?;
+        Ok(Buffer::new(Memory::new(Some(block), None, tag, stream), bytes))
     }
 }
 
 impl<T> Buffer<T> {
+    fn new(memory: Memory, len: usize) -> Self {
+        Buffer { memory: Arc::new(memory), offset: 0, len, values: PhantomData }
+    }
+
     /// Number of values.
     pub fn len(&self) -> usize {
         self.len
@@ -122,13 +135,27 @@ impl<T> Buffer<T> {
     /// Notes that a stream uses the memory from now on.
     pub(crate) fn used_by(&self, stream: &Arc<StreamInner>) {
         self.memory.used_by(stream);
-        if stream.is_capturing() {
+        if stream.is_capturing() && !self.memory.is_of_region(stream) {
             stream.keep(Arc::clone(&self.memory) as _);
         }
     }
 }
 
 impl Memory {
+    fn new(
+        block: Option<Block>,
+        region: Option<(Arc<RegionInner>, usize)>,
+        tag: &str,
+        home: &Arc<StreamInner>,
+    ) -> Self {
+        let others = Mutex::new(Vec::new());
+        Memory { block, region, tag: tag.to_owned(), home: Arc::clone(home), others }
+    }
+
+    pub(crate) fn region(&self) -> Option<&Arc<RegionInner>> {
+        self.region.as_ref().map(|(region, _)| region)
+    }
+
     pub(crate) fn home_device(&self) -> Arc<crate::device::Inner> {
         Arc::clone(&self.home.device)
     }
@@ -158,7 +185,10 @@ impl Drop for Memory {
                 let _ = other.synchronize();
             }
         }
-        lock(&self.home.device.pool).give(self.home.key(), block, &self.tag);
+        match &self.region {
+            Some((region, start)) => region.give(*start, block.bytes),
+            None => lock(&self.home.device.pool).give(self.home.key(), block, &self.tag),
+        }
     }
 }
 

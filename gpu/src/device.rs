@@ -191,6 +191,18 @@ impl Device {
         lock(&self.0.pool).limit = bytes;
     }
 
+    /// Bytes that buffers may still take: what the driver has, blocks that are kept for reuse, and
+    /// no more than the pool's limit allows.
+    pub fn free_memory(&self) -> Result<usize> {
+        self.0.enter()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: both results have room.
+        let code = unsafe { call::cuMemGetInfo_v2(Out::to(&mut free), Out::to(&mut total)) };
+        self.0.check("cuMemGetInfo", code)?;
+        let PoolStatistics { used, kept, limit, .. } = self.memory();
+        Ok((free + kept).min(limit.saturating_sub(used)))
+    }
+
     /// Gives kept blocks back to the driver, once all work of the device is done.
     pub fn trim_memory(&self) -> Result<()> {
         self.synchronize()?;

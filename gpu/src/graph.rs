@@ -25,24 +25,19 @@ impl Stream {
     /// waited for again, instead of doing it. Copies of host slices and waits for the stream are
     /// refused meanwhile.
     pub fn capture(&self, work: impl FnOnce(&Stream) -> Result<()>) -> Result<Graph> {
-        let noted = self.note(work)?;
-        let device = Arc::clone(&self.0.device);
-        let mut executable: Raw = std::ptr::null_mut();
-        // SAFETY: the result has room and the graph's handle is valid.
-        let code =
-            unsafe { call::cuGraphInstantiateWithFlags(Out::to(&mut executable), noted.raw(), 0) };
-        device.check("cuGraphInstantiateWithFlags", code)?;
-        let nodes = noted.count()?;
-        let kept = noted.finish();
-        Ok(Graph { device, executable: executable as usize, nodes, kept })
+        self.note::<Error>(work)?.instantiate(None)
     }
 
-    fn note(&self, work: impl FnOnce(&Stream) -> Result<()>) -> Result<Noted> {
+    /// Notes work; whoever gets it makes a graph of it, or drops it undone.
+    pub(crate) fn note<E: From<Error>>(
+        &self,
+        work: impl FnOnce(&Stream) -> Result<(), E>,
+    ) -> Result<Noted, E> {
         let device = &self.0.device;
         {
             let mut captured = lock(&self.0.captured);
             if captured.is_some() {
-                return Err(Error::argument("capture: the stream captures already"));
+                return Err(Error::argument("capture: the stream captures already").into());
             }
             *captured = Some(Vec::new());
         }
@@ -53,7 +48,7 @@ impl Stream {
         });
         if let Err(error) = started {
             *lock(&self.0.captured) = None;
-            return Err(error);
+            return Err(error.into());
         }
         let done = work(self);
         let mut graph: Raw = std::ptr::null_mut();
@@ -90,7 +85,7 @@ impl Graph {
         stream: &Stream,
         work: impl FnOnce(&Stream) -> Result<()>,
     ) -> Result<()> {
-        let noted = stream.note(work)?;
+        let noted = stream.note::<Error>(work)?;
         self.device.enter()?;
         // SAFETY: both handles are valid; the results are not wanted.
         let code =
@@ -134,7 +129,7 @@ impl fmt::Debug for Graph {
 }
 
 /// A graph as it was noted.
-struct Noted {
+pub(crate) struct Noted {
     device: Arc<Inner>,
     graph: usize,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
@@ -143,6 +138,20 @@ struct Noted {
 impl Noted {
     fn raw(&self) -> Raw {
         self.graph as Raw
+    }
+
+    /// The graph, ready to launch, which keeps `more` beside what its work uses.
+    pub(crate) fn instantiate(mut self, more: Option<Arc<dyn Any + Send + Sync>>) -> Result<Graph> {
+        let device = Arc::clone(&self.device);
+        device.enter()?;
+        let mut executable: Raw = std::ptr::null_mut();
+        // SAFETY: the result has room and the graph's handle is valid.
+        let code =
+            unsafe { call::cuGraphInstantiateWithFlags(Out::to(&mut executable), self.raw(), 0) };
+        device.check("cuGraphInstantiateWithFlags", code)?;
+        let nodes = self.count()?;
+        self.kept.extend(more);
+        Ok(Graph { device, executable: executable as usize, nodes, kept: self.finish() })
     }
 
     fn count(&self) -> Result<usize> {

@@ -87,7 +87,7 @@ impl<T: Pod> fmt::Debug for Pinned<T> {
 }
 
 impl Stream {
-    /// Starts to copy pinned values to a buffer.
+    /// Starts to copy the first of pinned values to a buffer, as many as it has.
     pub fn start_upload<T: Pod>(
         &self,
         buffer: &Buffer<T>,
@@ -103,7 +103,7 @@ impl Stream {
         })
     }
 
-    /// Starts to copy a buffer to pinned memory.
+    /// Starts to copy a buffer to the first of pinned values.
     pub fn start_download<T: Pod>(
         &self,
         buffer: &Buffer<T>,
@@ -125,7 +125,7 @@ impl Stream {
         memory: Pinned<T>,
         start: impl FnOnce(&Pinned<T>) -> vincie_driver::Code,
     ) -> Result<Transfer<T>> {
-        if memory.len != buffer.len() {
+        if memory.len < buffer.len() {
             let (tag, len, have) = (buffer.tag(), buffer.len(), memory.len);
             let message = format!("{what} `{tag}`: {len} values, the pinned memory has {have}");
             return Err(Error::argument(message));

@@ -3,6 +3,7 @@
 use crate::device::{Device, Inner, lock};
 use crate::error::Result;
 use crate::event::Event;
+use crate::region::Region;
 use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,8 @@ pub(crate) struct StreamInner {
     pub(crate) number: u32,
     /// What the graph being captured must keep.
     pub(crate) captured: Mutex<Option<Vec<Arc<dyn Any + Send + Sync>>>>,
+    /// Where buffers are allocated, if not in the pool.
+    pub(crate) region: Mutex<Option<Region>>,
 }
 
 impl Device {
@@ -43,6 +46,7 @@ impl Device {
             handle: handle as usize,
             number: self.0.next_stream(),
             captured: Mutex::new(None),
+            region: Mutex::new(None),
         })))
     }
 }

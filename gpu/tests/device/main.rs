@@ -6,6 +6,7 @@ mod graph;
 mod launch;
 mod memory;
 mod peer;
+mod region;
 mod trace;
 
 use std::sync::Once;
