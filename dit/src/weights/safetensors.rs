@@ -90,12 +90,20 @@ pub fn save<'t>(
     let entries: Vec<(String, Written<'t>)> =
         tensors.into_iter().map(|(name, tensor)| (name, Written(tensor))).collect();
     let partial = path.with_extension("safetensors.partial");
-    let written = safetensors::serialize_to_file(entries, Some(header), &partial);
-    let synced = written.map_err(|e| e.to_string()).and_then(|()| {
-        let sync = File::open(&partial).and_then(|file| file.sync_all());
-        sync.and_then(|()| fs::rename(&partial, path)).map_err(|e| e.to_string())
-    });
-    synced.map_err(|what| {
+    let write = || -> Result<(), String> {
+        // The crate's file is its owner's alone; this one may be read by whoever reads others.
+        let created = File::create(&partial).and_then(|file| file.metadata());
+        let permissions = created.map_err(|e| e.to_string())?.permissions();
+        safetensors::serialize_to_file(entries, Some(header), &partial)
+            .map_err(|e| e.to_string())?;
+        let publish = || {
+            fs::set_permissions(&partial, permissions)?;
+            File::open(&partial)?.sync_all()?;
+            fs::rename(&partial, path)
+        };
+        publish().map_err(|e| e.to_string())
+    };
+    write().map_err(|what| {
         // The message that matters is the first failure; a leftover that cannot be removed is named by it.
         let _ = fs::remove_file(&partial);
         Error::format(path, format!("not written: {what}"))

@@ -29,6 +29,19 @@ fn write(path: &Path) {
     save(path, named).unwrap();
 }
 
+/// Whoever may read other files of the user may read weights, too.
+#[cfg(unix)]
+#[test]
+fn a_file_has_the_permissions_of_any_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new("weights-permissions");
+    let (weights, other) = (scratch.path().join("a.safetensors"), scratch.path().join("other"));
+    write(&weights);
+    fs::write(&other, "").unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&weights), mode(&other));
+}
+
 /// Reads everything; `Err` holds the line of the first refusal.
 fn read(path: &Path) -> Result<usize, String> {
     let file = Checkpoint::open(path).map_err(|e| e.to_string())?;
