@@ -9,6 +9,7 @@
 
 use crate::parameters::{ParameterId, Parameters};
 use crate::rules::{self, Saved};
+use crate::sums::GradientSums;
 use std::cell::RefCell;
 use vincie_tensor::ops::{Binary, Op};
 use vincie_tensor::{DType, Error, Result, Tensor};
@@ -180,19 +181,24 @@ impl<'a> Graph<'a> {
 
     /// Gradients of `sum_i <seed_i, result_i>` for all parameters and inputs.
     pub fn backward_from(self, seeds: &[(&Var, Tensor)]) -> Result<Gradients> {
-        let mut gradients = Gradients {
-            parameters: (0..self.parameters.len()).map(|_| None).collect(),
-            inputs: Vec::new(),
-        };
-        let mut walk =
-            Walk::new(self.nodes.into_inner(), self.parameters, &mut gradients.parameters);
+        let mut sums = GradientSums::new(self.parameters);
+        let inputs = self.walk(&mut sums, seeds)?;
+        Ok(Gradients { parameters: sums.into_values(), inputs })
+    }
+
+    /// Adds the gradients of `sum_i <seed_i, result_i>` for all parameters to sums.
+    pub fn backward_into(self, sums: &mut GradientSums, seeds: &[(&Var, Tensor)]) -> Result<()> {
+        self.walk(sums, seeds).map(drop)
+    }
+
+    fn walk(self, sums: &mut GradientSums, seeds: &[(&Var, Tensor)]) -> Result<Vec<(u32, Tensor)>> {
+        let mut walk = Walk::new(self.nodes.into_inner(), self.parameters, sums);
         for (result, seed) in seeds {
             if let Some(origin) = result.origin {
                 walk.add(origin, seed.clone())?;
             }
         }
-        gradients.inputs = walk.run()?;
-        Ok(gradients)
+        walk.run()
     }
 }
 
@@ -232,30 +238,22 @@ struct Walk<'a, 'g> {
     nodes: Vec<Node<'a>>,
     parameters: &'a Parameters,
     outputs: Vec<Vec<Option<Tensor>>>,
-    parameter_gradients: &'g mut Vec<Option<Tensor>>,
+    sums: &'g mut GradientSums,
 }
 
 impl<'a, 'g> Walk<'a, 'g> {
-    fn new(
-        nodes: Vec<Node<'a>>,
-        parameters: &'a Parameters,
-        parameter_gradients: &'g mut Vec<Option<Tensor>>,
-    ) -> Self {
+    fn new(nodes: Vec<Node<'a>>, parameters: &'a Parameters, sums: &'g mut GradientSums) -> Self {
         let outputs = nodes.iter().map(|node| vec![None; node.outputs]).collect();
-        Self { nodes, parameters, outputs, parameter_gradients }
-    }
-
-    fn slot(&mut self, origin: Origin) -> &mut Option<Tensor> {
-        match origin {
-            Origin::Parameter(id) => &mut self.parameter_gradients[id.index()],
-            Origin::Node { node, output } => &mut self.outputs[node as usize][output as usize],
-        }
+        Self { nodes, parameters, outputs, sums }
     }
 
     fn add(&mut self, origin: Origin, gradient: Tensor) -> Result<()> {
-        let is_parameter = matches!(origin, Origin::Parameter(_));
-        let gradient = if is_parameter { gradient.to_f32()? } else { gradient };
-        add_to(self.slot(origin), gradient)
+        match origin {
+            Origin::Parameter(id) => self.sums.add(id, gradient),
+            Origin::Node { node, output } => {
+                add_to(&mut self.outputs[node as usize][output as usize], gradient)
+            }
+        }
     }
 
     /// Walks the tape backwards; returns the gradients of its inputs by node.
@@ -306,13 +304,15 @@ impl<'a, 'g> Walk<'a, 'g> {
             .map(|(value, origin)| if origin.is_some() { graph.input(value) } else { value.into() })
             .collect();
         let results = function(&graph, &leaves)?;
-        let mut walk =
-            Walk::new(graph.nodes.into_inner(), self.parameters, self.parameter_gradients);
+        let mut walk = Walk::new(graph.nodes.into_inner(), self.parameters, self.sums);
         for (leaf, origin) in leaves.iter().zip(origins) {
             // One accumulator per distinct origin: an input passed twice starts empty the second time.
-            if let (Some(Origin::Node { node, output }), Some(inner)) = (*origin, leaf.origin) {
-                let outer = self.outputs[node as usize][output as usize].take();
-                *walk.slot(inner) = outer;
+            let (outer, inner) = (*origin, leaf.origin);
+            if let (Some(Origin::Node { node, output }), Some(Origin::Node { node: leaf, .. })) =
+                (outer, inner)
+            {
+                walk.outputs[leaf as usize][0] =
+                    self.outputs[node as usize][output as usize].take();
             }
         }
         for (result, gradient) in results.iter().zip(gradients) {

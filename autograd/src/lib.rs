@@ -10,9 +10,11 @@ mod functions;
 mod graph;
 mod parameters;
 mod rules;
+mod sums;
 
 pub mod optimizer;
 
 pub use graph::{Gradients, Graph, Var};
 pub use parameters::{ParameterId, Parameters};
+pub use sums::GradientSums;
 pub use vincie_tensor::{Error, Result};

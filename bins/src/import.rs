@@ -147,7 +147,7 @@ fn count(reasons: &mut BTreeMap<String, Reason>, error: &Error) {
     let mut kind = match error {
         Error::Format { what, .. } | Error::Limit { what, .. } => alike(what),
         Error::Io { source, .. } => alike(&source.to_string()),
-        Error::Unsupported(what) => alike(what),
+        Error::Unsupported(what) | Error::NoSessions(what) => alike(what),
     };
     if reasons.len() >= MAX_REASONS && !reasons.contains_key(&kind) {
         kind = String::new();

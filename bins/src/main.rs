@@ -20,6 +20,7 @@ mod import;
 mod inspect;
 mod new_checkpoint;
 mod number;
+mod plan;
 mod progress;
 mod ptx;
 mod publish;

@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::device::DeviceArgument;
 use crate::failure::Failure;
+use crate::plan;
 use clap::Args;
 use std::path::PathBuf;
 use vincie_dit::train::config::{NumberType, TrainConfig};
@@ -17,6 +18,7 @@ use vincie_tensor::DType;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  vincie train --config study.toml\n  \
                         vincie train --config study.toml --set optimizer.rate=1e-4\n  \
+                        vincie train --config study.toml --device cuda --plan\n  \
                         vincie train --resume runs/study")]
 pub(crate) struct Arguments {
     /// Configuration of a new run
@@ -45,6 +47,10 @@ pub(crate) struct Arguments {
     #[arg(value_parser = crate::dtype::parser())]
     dtype: Option<DType>,
 
+    /// Print what memory the run would take on the device, found without training, and end
+    #[arg(long, conflicts_with_all = ["resume", "template"])]
+    plan: bool,
+
     /// Print a configuration with every key and end
     #[arg(long, conflicts_with_all = ["config", "resume"])]
     template: bool,
@@ -64,6 +70,9 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
             config.run.check_finite |= arguments.check_finite;
             if let Some(dtype) = arguments.dtype {
                 config.run.dtype = NumberType::of(dtype);
+            }
+            if arguments.plan {
+                return plan::print(&Run::plan(&config, place.as_ref())?, place.as_ref(), console);
             }
             Run::start(config)?
         }

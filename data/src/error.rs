@@ -32,6 +32,9 @@ pub enum Error {
         /// Asked for and allowed.
         what: String,
     },
+    /// Data in which no session is left to read, after what is damaged and what is held out.
+    #[error("{0}")]
+    NoSessions(String),
     /// A request that cannot be served: a missing program, an option out of range.
     #[error("{0}")]
     Unsupported(String),

@@ -216,7 +216,12 @@ impl Layout {
 
     /// The same layout with its tensors on an accelerator, or with `None` on the host.
     pub fn moved_to(self, place: Option<&Accelerator>) -> Result<Self> {
-        let to = |var: &Var| -> Result<Var> { Ok(var.value().to_place(place)?.into()) };
+        self.map(&mut |tensor| Ok(tensor.to_place(place)?))
+    }
+
+    /// The same layout with other tensors of the same shapes, in a fixed order.
+    pub fn map(&self, to: &mut dyn FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let mut to = |var: &Var| -> Result<Var> { Ok(to(var.value())?.into()) };
         Ok(Self {
             text_rows: to(&self.text_rows)?,
             visual_rows: to(&self.visual_rows)?,
@@ -230,7 +235,10 @@ impl Layout {
             output_groups: to(&self.output_groups)?,
             cos: to(&self.cos)?,
             sin: to(&self.sin)?,
-            ..self
+            group_count: self.group_count,
+            mask: Arc::clone(&self.mask),
+            output_mask: Arc::clone(&self.output_mask),
+            cached: self.cached,
         })
     }
 

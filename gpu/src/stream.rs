@@ -63,6 +63,11 @@ impl Stream {
         self.0.synchronize()
     }
 
+    /// True while work is noted instead of being done.
+    pub fn is_capturing(&self) -> bool {
+        self.0.is_capturing()
+    }
+
     /// Lets further work wait for an event, of this device or another one.
     pub fn wait(&self, event: &Event) -> Result<()> {
         self.0.device.enter()?;

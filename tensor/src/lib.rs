@@ -20,7 +20,7 @@ mod shape;
 mod storage;
 mod tensor;
 
-pub use accelerator::{Accelerator, Transfers};
+pub use accelerator::{Accelerator, Inputs, Replay, Transfers, Workspace};
 pub use dtype::{DType, Element};
 pub use error::{Error, NotFinite, Result};
 pub use mapping::Mapping;

@@ -3,8 +3,9 @@
 use crate::accelerator::Accelerator;
 use crate::mapping::Mapping;
 use crate::pool::{self, Line};
-use crate::{Element, Result};
-use std::sync::Arc;
+use crate::{Element, Error, Result, Tensor};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use vincie_gpu::Buffer;
 
 /// Where the elements lie.
@@ -23,9 +24,60 @@ pub(crate) enum Storage {
 pub(crate) struct DeviceMemory {
     pub(crate) buffer: Buffer<u8>,
     pub(crate) accelerator: Accelerator,
-    /// Smallest and largest of the i32 values that the host put there: what lets a shape rule check
-    /// indices without reading them back.
-    pub(crate) index_range: Option<(i32, i32)>,
+    /// What lets a shape rule check indices without reading them back.
+    pub(crate) indices: Option<Indices>,
+}
+
+/// What the host knows of i32 values that it put into memory of a device.
+#[derive(Debug)]
+pub(crate) struct Indices {
+    /// Smallest and largest.
+    range: Mutex<(i32, i32)>,
+    /// What all of them have to be below: the least that a shape rule asked for.
+    bound: AtomicUsize,
+}
+
+impl Indices {
+    /// Of a contiguous tensor of the host; `None` where it holds no i32 values.
+    pub(crate) fn of(tensor: &Tensor) -> Option<Self> {
+        let range = range(tensor.as_slice::<i32>()?)?;
+        Some(Self { range: Mutex::new(range), bound: AtomicUsize::new(usize::MAX) })
+    }
+
+    /// Smallest and largest value.
+    pub(crate) fn range(&self) -> (i32, i32) {
+        *self.range.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds later values to a bound that those now there keep.
+    pub(crate) fn hold_below(&self, bound: usize) {
+        self.bound.fetch_min(bound, Relaxed);
+    }
+
+    /// `Err` where new values do not keep the bound.
+    pub(crate) fn check(&self, values: &[i32]) -> Result<()> {
+        let bound = self.bound.load(Relaxed);
+        let Some((least, most)) = range(values).filter(|_| bound < usize::MAX) else {
+            return Ok(());
+        };
+        match [least, most].into_iter().find(|&index| index < 0 || index as usize >= bound) {
+            Some(index) => {
+                Err(Error::shape("inputs", format!("index {index}; indices must be below {bound}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Notes new values.
+    pub(crate) fn renew(&self, values: &[i32]) {
+        if let Some(range) = range(values) {
+            *self.range.lock().unwrap_or_else(PoisonError::into_inner) = range;
+        }
+    }
+}
+
+fn range(values: &[i32]) -> Option<(i32, i32)> {
+    Some((values.iter().copied().min()?, values.iter().copied().max()?))
 }
 
 impl Storage {

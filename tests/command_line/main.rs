@@ -4,6 +4,7 @@
 
 mod annotate; // Videos to sessions: bad input, several videos, equal bytes, what a killed run leaves.
 mod bench_gpu_check; // A device and the emulator side by side: agreement, faults, hangs, differences.
+mod device; // Models on an emulated device: planned, trained, used, measured.
 mod doctor; // Drivers that are found, started, missing.
 mod edit; // Conversations: turns, masks, several pictures, stories, models and pictures that are refused.
 mod fixtures; // Small files of each kind that the commands read.

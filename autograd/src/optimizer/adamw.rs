@@ -84,10 +84,12 @@ impl AdamW {
         rate: f32,
         clip: &Clip,
     ) -> Result<()> {
-        self.steps += 1;
-        if let Some((place, clip)) = clip.on_device() {
-            return self.step_on(place, parameters, gradients, rate, clip);
+        if let Some((place, _)) = clip.on_device() {
+            let constants = self.next_constants(rate)?.to_place(Some(place))?;
+            self.count_step();
+            return self.step_on(parameters, gradients, &constants, clip);
         }
+        self.steps += 1;
         let factor = clip.factor().filter(|factor| factor.is_finite());
         let Some(factor) = factor else { return Ok(()) };
         let ids: Vec<_> = parameters.iter().map(|(id, _, _)| id).collect();
@@ -98,7 +100,7 @@ impl AdamW {
             let decays = decays(parameters.value(id));
             let update = ops::AdamW {
                 weight_decay: if decays { self.config.weight_decay } else { 0.0 },
-                ..self.update(rate, factor)
+                ..self.update(self.steps, rate, factor)
             };
             let (first, second) = (&mut self.first[i], &mut self.second[i]);
             let first = first.as_mut_slice().expect("moments are not shared");
@@ -114,15 +116,29 @@ impl AdamW {
         Ok(())
     }
 
-    fn step_on(
+    /// The constants of the next step, `[8]`, on the host: those that [`AdamW::step_on`] takes.
+    pub fn next_constants(&self, rate: f32) -> Result<Tensor> {
+        self.update(self.steps + 1, rate, 1.0).constants()
+    }
+
+    /// Counts a step that [`AdamW::step_on`] took.
+    pub fn count_step(&mut self) {
+        self.steps += 1;
+    }
+
+    /// One step on an accelerator, with constants that lie there: weights, masters and moments change
+    /// in place. It is not counted.
+    pub fn step_on(
         &self,
-        place: &Accelerator,
         parameters: &Parameters,
         gradients: &[Option<Tensor>],
-        rate: f32,
-        clip: &Tensor,
+        constants: &Tensor,
+        clip: &Clip,
     ) -> Result<()> {
-        let constants = self.update(rate, 1.0).constants(place)?;
+        let Some((place, clip)) = clip.on_device() else {
+            let what = "the gradients are on the host; expected an accelerator".to_owned();
+            return Err(Error::Device(what));
+        };
         for (i, ((_, _, value), gradient)) in parameters.iter().zip(gradients).enumerate() {
             let Some(gradient) = gradient else { continue };
             let state = ops::AdamWState {
@@ -133,12 +149,12 @@ impl AdamW {
                 rounded: self.masters[i].as_ref().map(|_| value),
                 decays: decays(value),
             };
-            constants.step(place, state, clip)?;
+            ops::adamw_on(place, state, constants, clip)?;
         }
         Ok(())
     }
 
-    fn update(&self, rate: f32, gradient_scale: f32) -> ops::AdamW {
+    fn update(&self, step: u64, rate: f32, gradient_scale: f32) -> ops::AdamW {
         ops::AdamW {
             rate,
             beta1: self.config.beta1,
@@ -146,7 +162,7 @@ impl AdamW {
             epsilon: self.config.epsilon,
             weight_decay: self.config.weight_decay,
             gradient_scale,
-            step: self.steps,
+            step,
         }
     }
 

@@ -39,6 +39,11 @@ impl Clip {
         }
     }
 
+    /// Norm and factor, f32 `[2]`, on an accelerator; `None` on the host.
+    pub fn tensor(&self) -> Option<&Tensor> {
+        self.on_device().map(|(_, clip)| clip)
+    }
+
     /// The factor on the host; `None` on an accelerator.
     pub(super) fn factor(&self) -> Option<f32> {
         match &self.0 {

@@ -24,15 +24,24 @@ impl Ema {
     /// `average = decay average + (1 - decay) value`, for the value of every parameter, such as
     /// [`AdamW::exact`](super::AdamW::exact) gives them.
     pub fn update<'t>(&mut self, values: impl Iterator<Item = &'t Tensor>) -> Result<()> {
+        if self.values.iter().any(|average| average.accelerator().is_some()) {
+            return self.update_on(values);
+        }
         for (value, average) in values.zip(&mut self.values) {
-            if let Some(place) = average.accelerator() {
-                ops::ema_on(place, average, value, self.decay)?;
-                continue;
-            }
             let value = value.to_f32()?;
             let from = value.to_slice::<f32>()?;
             let to = average.as_mut_slice::<f32>().expect("the average is not shared");
             ops::ema(to, &from, self.decay);
+        }
+        Ok(())
+    }
+
+    /// The same on an accelerator, where averages change in place.
+    pub fn update_on<'t>(&self, values: impl Iterator<Item = &'t Tensor>) -> Result<()> {
+        for (value, average) in values.zip(&self.values) {
+            let on_host = || Error::Device("the averages are on the host".to_owned());
+            let place = average.accelerator().ok_or_else(on_host)?;
+            ops::ema_on(place, average, value, self.decay)?;
         }
         Ok(())
     }

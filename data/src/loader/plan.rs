@@ -132,9 +132,10 @@ impl Plan {
             if sessions == 0 || sessions > MAX_SESSIONS {
                 let first = found.skipped.values().next();
                 let bad = first.map_or(String::new(), |bad| format!("; first: {}", bad.first));
-                return Err(Error::Unsupported(format!(
-                    "{}: {sessions} sessions in {} shards after the hold-out; at least 1 is \
-                     needed{bad}",
+                let kind = if sessions == 0 { Error::NoSessions } else { Error::Unsupported };
+                return Err(kind(format!(
+                    "{}: {sessions} sessions in {} shards after the hold-out; 1 to {MAX_SESSIONS} \
+                     are needed{bad}",
                     dataset.name(),
                     shards.len()
                 )));

@@ -41,14 +41,15 @@ impl TimeEmbedding {
         })
     }
 
-    /// `[G]` to `[G, output]`; `conditioning` `[G, hidden]` is added before the last activation.
+    /// [`sinusoid`] `[G, 256]` to `[G, output]`; `conditioning` `[G, hidden]` is added before the last
+    /// activation.
     pub(crate) fn forward(
         &self,
         g: &Graph<'_>,
-        timesteps: &Tensor,
+        time: &Tensor,
         conditioning: Option<&Var>,
     ) -> Result<Var> {
-        let features = Var::constant(sinusoid(timesteps)?);
+        let features = Var::constant(time.clone());
         let hidden = g.silu(&self.first.forward_to_f32(g, &features)?)?;
         let mut hidden = self.second.forward_to_f32(g, &hidden)?;
         if let Some(conditioning) = conditioning {

@@ -131,8 +131,8 @@ pub struct Inputs<'v> {
     pub visual: &'v Var,
     /// Features of the text stream `[Nt, text_in]`, TURN rows included.
     pub text: &'v Var,
-    /// Timestep of each modulation group, 0 to 1000, `[G]`.
-    pub timesteps: &'v Tensor,
+    /// [`sinusoid`] of the timestep of each modulation group, `[G, 256]`.
+    pub time: &'v Tensor,
     /// Added to the time embedding's hidden layer, `[G, dim]`.
     pub conditioning: Option<&'v Var>,
 }
@@ -234,7 +234,7 @@ impl Transformer {
                 (probe.borrow_mut())(name, value.value());
             }
         };
-        let embedding = self.time.forward(g, inputs.timesteps, inputs.conditioning)?;
+        let embedding = self.time.forward(g, inputs.time, inputs.conditioning)?;
         see("emb_in", &embedding);
         let modulation = self.modulation(g, &embedding)?;
         let visual = self.visual_in.forward_to_f32(g, inputs.visual)?;

@@ -8,7 +8,7 @@ mod tests;
 pub use config::{AttentionKind, NetworkConfig, Prediction, TurnTokens};
 
 use crate::model::{self, ForwardOptions, KeyValueCache, Linear, Names, Transformer};
-use crate::tasks::{Batch, Task};
+use crate::tasks::{Batch, SlotInfo, Task};
 use crate::text::Vocabulary;
 use crate::{Error, Result};
 use vincie_autograd::{Graph, ParameterId, Parameters, Var};
@@ -39,8 +39,24 @@ pub(crate) struct Text {
 pub struct Loss {
     /// The weighted mean, rank 0.
     pub total: Var,
-    /// Unweighted mean squared error per task, with the number of its slots.
-    pub per_task: [(f64, usize); 3],
+    /// Unweighted mean squared error of every wanted row, f32 `[No]`.
+    pub errors: Tensor,
+}
+
+/// Mean squared error per task over its slots, with their number, from the errors of all wanted rows.
+pub fn errors_per_task(errors: &[f32], slots: &[SlotInfo]) -> [(f64, usize); 3] {
+    let mut per_task = [(0.0, 0); 3];
+    for slot in slots {
+        let at = Task::ALL.iter().position(|&task| task == slot.task).unwrap_or(0);
+        let rows = &errors[slot.rows.clone()];
+        per_task[at].0 +=
+            rows.iter().map(|&e| f64::from(e)).sum::<f64>() / rows.len().max(1) as f64;
+        per_task[at].1 += 1;
+    }
+    for (sum, count) in &mut per_task {
+        *sum /= (*count).max(1) as f64;
+    }
+    per_task
 }
 
 /// Names and shapes of the parameters behind the transformer's own.
@@ -171,7 +187,7 @@ impl Network {
         let inputs = model::Inputs {
             visual: &batch.visual,
             text: &text.features,
-            timesteps: &batch.timesteps,
+            time: batch.time.value(),
             conditioning: conditioning.as_ref(),
         };
         let features = self.transformer.features(g, &batch.layout, inputs, cache, options)?;
@@ -213,19 +229,7 @@ impl Network {
             Prediction::Data => batch.data.clone(),
         };
         let (total, errors) = g.mse(&prediction, &target, &batch.weights)?;
-        let errors = errors.value().to_vec::<f32>()?;
-        let mut per_task = [(0.0, 0); 3];
-        for slot in &batch.slots {
-            let at = Task::ALL.iter().position(|&task| task == slot.task).unwrap_or(0);
-            let rows = &errors[slot.rows.clone()];
-            per_task[at].0 +=
-                rows.iter().map(|&e| f64::from(e)).sum::<f64>() / rows.len().max(1) as f64;
-            per_task[at].1 += 1;
-        }
-        for (sum, count) in &mut per_task {
-            *sum /= (*count).max(1) as f64;
-        }
-        Ok(Loss { total, per_task })
+        Ok(Loss { total, errors: errors.value().clone() })
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Roundings, Settings};
 use crate::diffusion::{self, Guidance, Schedule};
 use crate::layout::{Layout, SampleShape};
-use crate::model::{ForwardOptions, Inputs, Transformer};
+use crate::model::{self, ForwardOptions, Inputs, Transformer};
 use crate::rotary::AnglePrecision;
 use crate::{Error, Result, patch};
 use half::bf16;
@@ -173,9 +173,8 @@ impl<'d> Branch<'d> {
         let p = model.config().patch;
         let visual = patch::to_rows(&g, &input.to_place(place)?.into(), p)?;
         let time = if roundings.timestep { self::round(time) } else { time };
-        let timesteps = Tensor::from_slice(&[time], [1])?.to_place(place)?;
-        let inputs =
-            Inputs { visual: &visual, text: &self.text, timesteps: &timesteps, conditioning: None };
+        let time = model::sinusoid(&Tensor::from_slice(&[time], [1])?)?.to_place(place)?;
+        let inputs = Inputs { visual: &visual, text: &self.text, time: &time, conditioning: None };
         let rows = model.forward(&g, &self.layout, inputs, None, ForwardOptions::default())?;
         let answer = patch::from_rows(&g, &rows, [frames, height, width], p)?;
         Ok(answer.value().to_host()?.to_f32()?.to_vec::<f32>()?)

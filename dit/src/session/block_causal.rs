@@ -3,7 +3,7 @@
 use super::input::{Pass, copies, mean, rows_of};
 use crate::Result;
 use crate::layout::{Layout, LayoutBuilder};
-use crate::model::{ForwardOptions, Inputs, KeyValueCache};
+use crate::model::{self, ForwardOptions, Inputs, KeyValueCache};
 use crate::network::{Network, TurnTokens};
 use crate::rotary::AnglePrecision;
 use crate::tasks::{Piece, Task, Tokens, is_new_turn};
@@ -111,10 +111,9 @@ impl CachedBranch {
     ) -> Result<()> {
         let model = &network.config().model;
         let layout: Layout = builder.build(model.rotary_dim, AnglePrecision::F32, 1)?;
-        let timesteps = Tensor::full([1], 0f32)?;
+        let time = model::sinusoid(&Tensor::full([1], 0f32)?)?;
         let conditioning = network.pooled(g, &Tensor::full([1, model.text_in], 0f32)?.into())?;
-        let inputs =
-            Inputs { visual, text, timesteps: &timesteps, conditioning: conditioning.as_ref() };
+        let inputs = Inputs { visual, text, time: &time, conditioning: conditioning.as_ref() };
         let graph = Graph::inference(g.parameters());
         self.cache.is_growing = true;
         network.transformer().features(

@@ -3,7 +3,7 @@
 use super::to_velocity;
 use crate::Result;
 use crate::layout::Layout;
-use crate::model::{ForwardOptions, Inputs, KeyValueCache};
+use crate::model::{self, ForwardOptions, Inputs, KeyValueCache};
 use crate::network::Network;
 use crate::tasks::{Piece, Task};
 use vincie_autograd::{Graph, Parameters, Var};
@@ -64,11 +64,11 @@ impl Pass {
         let rows = self.previous.value().shape()[0];
         let visual: Var = Tensor::from_slice(&visual, [rows, visual.len() / rows.max(1)])?.into();
         let times = if self.has_clean_group { vec![0.0, time] } else { vec![time] };
-        let timesteps = Tensor::from_slice(&times, [times.len()])?;
+        let time_features = model::sinusoid(&Tensor::from_slice(&times, [times.len()])?)?;
         let inputs = Inputs {
             visual: &visual,
             text: &self.text,
-            timesteps: &timesteps,
+            time: &time_features,
             conditioning: self.conditioning.as_ref(),
         };
         let transformer = network.transformer();

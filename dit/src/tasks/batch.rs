@@ -12,7 +12,7 @@ use crate::layout::{Layout, LayoutBuilder};
 use crate::network::{AttentionKind, NetworkConfig, TurnTokens};
 use crate::rotary::AnglePrecision;
 use crate::text::Vocabulary;
-use crate::{Error, Result, patch};
+use crate::{Error, Result, model, patch};
 use std::ops::Range;
 use vincie_autograd::{Graph, Parameters, Var};
 use vincie_tensor::random::{Key, Stream};
@@ -89,8 +89,8 @@ pub struct Batch {
     pub turns: Option<Var>,
     /// Patches of all pictures `[Nv, patch_in]`.
     pub visual: Var,
-    /// Timestep per modulation group `[G]`.
-    pub timesteps: Tensor,
+    /// [`model::sinusoid`] of the timestep per modulation group `[G, 256]`.
+    pub time: Var,
     /// What is pooled per group `[G, Nt]`: the mean of the turn's instruction plus the announcement.
     pub pooling: Var,
     /// Noisy targets `[No, p p C]`.
@@ -114,13 +114,19 @@ pub struct Batch {
 impl Batch {
     /// The same batch with its tensors on an accelerator, or with `None` on the host.
     pub fn moved_to(self, place: Option<&Accelerator>) -> Result<Self> {
-        let to = |var: &Var| -> Result<Var> { Ok(var.value().to_place(place)?.into()) };
+        self.map(&mut |tensor| Ok(tensor.to_place(place)?))
+    }
+
+    /// The same batch with other tensors of the same shapes, in a fixed order.
+    pub fn map(&self, to: &mut dyn FnMut(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let layout = self.layout.map(to)?;
+        let mut to = |var: &Var| -> Result<Var> { Ok(to(var.value())?.into()) };
         Ok(Self {
-            layout: self.layout.moved_to(place)?,
+            layout,
             text: to(&self.text)?,
-            turns: self.turns.as_ref().map(to).transpose()?,
+            turns: self.turns.as_ref().map(&mut to).transpose()?,
             visual: to(&self.visual)?,
-            timesteps: self.timesteps,
+            time: to(&self.time)?,
             pooling: to(&self.pooling)?,
             noisy: to(&self.noisy)?,
             data: to(&self.data)?,
@@ -129,7 +135,7 @@ impl Batch {
             copies: to(&self.copies)?,
             row_times: to(&self.row_times)?,
             weights: to(&self.weights)?,
-            slots: self.slots,
+            slots: self.slots.clone(),
         })
     }
 }
@@ -443,7 +449,7 @@ impl Collector<'_> {
                 None
             },
             visual: rows(&self.pictures, 2 * channels + 1)?,
-            timesteps: Tensor::from_slice(&self.timesteps, [groups])?,
+            time: model::sinusoid(&Tensor::from_slice(&self.timesteps, [groups])?)?.into(),
             pooling: Tensor::from_slice(&pooling, [groups, tokens])?.into(),
             noisy: rows(&targets.noisy, channels)?,
             noise: rows(&targets.noise, channels)?,

@@ -11,6 +11,7 @@ use super::checkpoint::{
 };
 use super::config::{Budget, TrainConfig};
 use super::metrics::{Metrics, StepMetrics};
+use super::plan::Plan;
 use super::tensorboard::EventWriter;
 use super::trainer::{Evaluation, StepReport, Trainer, TrainerConfig};
 use super::{RunDirectory, examples};
@@ -106,6 +107,19 @@ impl Run {
     /// What the run started from, where `run.init` names weights and this is its start.
     pub fn started(&self) -> Option<&Started> {
         self.started.as_ref()
+    }
+
+    /// The memory that a run of this configuration takes, from its first batches. Nothing is trained,
+    /// and no folder is made.
+    pub fn plan(config: &TrainConfig, place: Option<&Accelerator>) -> Result<Plan> {
+        config.validate()?;
+        let vocabulary = vocabulary(config)?;
+        let network = config.model.network.clone();
+        let (network, parameters) = Network::new(network, &vocabulary, config.run.seed)?;
+        let mut trainer = Trainer::new(trainer_config(config), network, vocabulary, parameters)?;
+        let mut loader = Loader::open(loader_config(config, Part::Train))?;
+        let (micro_batches, _) = micro_batches(config, &mut loader, &mut 0)?;
+        trainer.plan(place, &micro_batches)
     }
 
     /// Goes on from the latest whole checkpoint of the run at `root`, under the configuration it was
@@ -252,28 +266,12 @@ impl Run {
     /// One optimizer step with its data.
     fn step(&mut self) -> Result<StepMetrics> {
         let begun = Instant::now();
-        let (run, choices) = (&self.config.run, self.config.tasks.choices());
-        let frames = self.config.data.frames;
-        let mut micro_batches = Vec::with_capacity(run.accumulate);
-        let mut waited = Duration::ZERO;
-        for _ in 0..run.accumulate {
-            let mut batch = Vec::with_capacity(run.batch);
-            while batch.len() < run.batch {
-                let waiting = Instant::now();
-                let Some(session) = self.loader.next() else {
-                    return Err(Error::invalid("train: the data has come to an end"));
-                };
-                waited += waiting.elapsed();
-                let sample = self.progress.samples;
-                self.progress.samples += 1;
-                batch.push(examples::example(session?, frames, &choices, run.seed, sample)?);
-            }
-            micro_batches.push(batch);
-        }
+        let (micro_batches, waited) =
+            micro_batches(&self.config, &mut self.loader, &mut self.progress.samples)?;
         let report = self.trainer.step(&micro_batches)?;
         self.progress.step = self.trainer.steps();
         self.progress.loader = Some(self.loader.position());
-        let sessions = (run.batch * run.accumulate) as f64;
+        let sessions = (self.config.run.batch * self.config.run.accumulate) as f64;
         Ok(self.step_metrics(&report, sessions, begun.elapsed(), waited))
     }
 
@@ -350,6 +348,32 @@ impl Run {
     }
 }
 
+/// The examples of a step, whose samples are counted on, and the time that the loader was waited for.
+fn micro_batches(
+    config: &TrainConfig,
+    loader: &mut Loader,
+    samples: &mut u64,
+) -> Result<(Vec<Vec<Example>>, Duration)> {
+    let (run, choices, frames) = (&config.run, config.tasks.choices(), config.data.frames);
+    let mut waited = Duration::ZERO;
+    let mut all = Vec::with_capacity(run.accumulate);
+    for _ in 0..run.accumulate {
+        let mut batch = Vec::with_capacity(run.batch);
+        while batch.len() < run.batch {
+            let waiting = Instant::now();
+            let Some(session) = loader.next() else {
+                return Err(Error::invalid("train: the data has come to an end"));
+            };
+            waited += waiting.elapsed();
+            let sample = *samples;
+            *samples += 1;
+            batch.push(examples::example(session?, frames, &choices, run.seed, sample)?);
+        }
+        all.push(batch);
+    }
+    Ok((all, waited))
+}
+
 /// The vocabulary that a checkpoint carries.
 pub fn read_vocabulary(checkpoint: &Checkpoint) -> Result<Vocabulary> {
     let bytes = checkpoint.extra(VOCABULARY)?;
@@ -421,9 +445,10 @@ fn held_out(config: &TrainConfig) -> Result<Vec<Vec<Example>>> {
     if config.data.holdout == 0.0 || config.run.evaluate_every == 0 || wanted == 0 {
         return Ok(Vec::new());
     }
-    let Ok(loader) = Loader::open(loader_config(config, Part::HeldOut)) else {
+    let loader = match Loader::open(loader_config(config, Part::HeldOut)) {
         // A small data set may hold out nothing at all.
-        return Ok(Vec::new());
+        Err(vincie_data::Error::NoSessions(_)) => return Ok(Vec::new()),
+        loader => loader?,
     };
     let choices = TaskConfig::complete(config.tasks.first_frame);
     let mut all = Vec::new();

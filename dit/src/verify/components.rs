@@ -99,7 +99,8 @@ pub(super) fn time_embedding(checker: &mut Checker<'_>) -> Result<()> {
     let (hidden, output) =
         (rows("weight.emb_in.proj_hid.weight"), rows("weight.emb_in.proj_out.weight"));
     let layers = TimeEmbedding::bind(&Names { parameters: &parameters }, hidden, output)?;
-    let embedding = layers.forward(&Graph::inference(&parameters), &timesteps, None)?;
+    let time = sinusoid(&timesteps)?;
+    let embedding = layers.forward(&Graph::inference(&parameters), &time, None)?;
     checker.computed(&io, "out.emb", embedding.value())
 }
 

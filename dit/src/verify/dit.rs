@@ -4,7 +4,7 @@ use super::case::{Checker, sizes};
 use super::components::{rows_to_samples, samples_to_rows};
 use crate::config::ModelConfig;
 use crate::layout::{Layout, SampleShape};
-use crate::model::{ForwardOptions, Inputs, Transformer, expected_parameters};
+use crate::model::{ForwardOptions, Inputs, Transformer, expected_parameters, sinusoid};
 use crate::rotary::AnglePrecision;
 use crate::weights::{Checkpoint, assign};
 use crate::{Error, Result};
@@ -232,7 +232,8 @@ impl Case {
     ) -> Result<Var> {
         let patches = samples_to_rows(g, video, &self.samples, self.config.patch)?;
         let timesteps = self.io.tensor("input.timestep")?.to_f32()?.to_dtype(times)?;
-        let inputs = Inputs { visual: &patches, text, timesteps: &timesteps, conditioning: None };
+        let time = sinusoid(&timesteps)?;
+        let inputs = Inputs { visual: &patches, text, time: &time, conditioning: None };
         let rows = model.forward(g, layout, inputs, None, options)?;
         rows_to_samples(g, &rows, &self.samples, self.config.patch)
     }

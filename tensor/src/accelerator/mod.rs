@@ -4,25 +4,29 @@
 
 mod copy;
 mod elementwise;
+mod inputs;
 mod launch;
+mod replay;
 mod rows;
 mod update;
 
 use crate::ops::{Key, Tables, lattices};
-use crate::storage::{DeviceMemory, Storage};
+use crate::storage::{DeviceMemory, Indices, Storage};
 use crate::{DType, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use vincie_gpu::{Device, DeviceSpec, Kernel, Stream};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use vincie_gpu::{Buffer, Device, DeviceSpec, Kernel, Pod, Stream, Transfer};
 use vincie_ptx::catalogue;
 
 pub(crate) use copy::{axes, cast, copy, strides};
 pub(crate) use elementwise::elementwise;
+pub use inputs::Inputs;
 pub(crate) use launch::TensorArguments;
+pub use replay::{Replay, Workspace};
 pub(crate) use rows::Rows;
-pub use update::{AdamWConstants, AdamWState, clip_on, ema_on};
+pub use update::{AdamWState, adamw_on, add_on, clip_on, ema_on};
 
 /// Bytes that tensors of one allocation are aligned to.
 const ALIGNMENT: usize = 256;
@@ -43,17 +47,24 @@ struct Inner {
     kernels: Mutex<HashMap<String, Kernel>>,
     tables: Mutex<HashMap<Key, Tables>>,
     lattices: Mutex<HashMap<lattices::Key, Arc<[lattices::Table]>>>,
+    /// Where constants go to the device, so that they may be uploaded while the stream captures.
+    aside: OnceLock<Stream>,
+    /// Pinned memory of the last packed upload.
+    staging: Mutex<Option<Transfer<u8>>>,
     uploads: AtomicU64,
     downloads: AtomicU64,
+    replays: AtomicU64,
 }
 
-/// Copies between host and device so far.
+/// Copies between host and device so far, and work that was done again as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transfers {
-    /// Tensors that went to the device.
+    /// Copies to the device, of a tensor or of several that are packed.
     pub uploads: u64,
     /// Tensors that were read back, each of which waited for the device.
     pub downloads: u64,
+    /// Replays of noted work.
+    pub replays: u64,
 }
 
 impl Accelerator {
@@ -71,8 +82,11 @@ impl Accelerator {
             kernels: Mutex::default(),
             tables: Mutex::default(),
             lattices: Mutex::default(),
+            aside: OnceLock::new(),
+            staging: Mutex::default(),
             uploads: AtomicU64::new(0),
             downloads: AtomicU64::new(0),
+            replays: AtomicU64::new(0),
         })))
     }
 
@@ -96,12 +110,17 @@ impl Accelerator {
         Transfers {
             uploads: self.0.uploads.load(Relaxed),
             downloads: self.0.downloads.load(Relaxed),
+            replays: self.0.replays.load(Relaxed),
         }
+    }
+
+    fn count_upload(&self) {
+        self.0.uploads.fetch_add(1, Relaxed);
     }
 
     /// A kernel of the catalogue, loaded at its first use.
     pub(crate) fn kernel(&self, name: &str) -> Result<Kernel> {
-        let mut kernels = self.0.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kernels = lock(&self.0.kernels);
         if let Some(kernel) = kernels.get(name) {
             return Ok(kernel.clone());
         }
@@ -113,11 +132,12 @@ impl Accelerator {
 
     /// The tables of an attention mask, made at its first use.
     pub(crate) fn tables(&self, key: Key) -> Result<Tables> {
-        let mut all = self.0.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0.tables);
         if let Some(tables) = all.get(&key) {
             return Ok(tables.clone());
         }
-        if all.len() >= MAX_TABLES {
+        // Buffers that the stream used are not given back while it captures.
+        if all.len() >= MAX_TABLES && !self.0.stream.is_capturing() {
             all.clear();
         }
         let tables = key.tables(self)?;
@@ -143,6 +163,21 @@ impl Accelerator {
         Ok(tables)
     }
 
+    /// A buffer with values that nobody changes, outside of any workspace. It is there when this
+    /// returns, also while the stream captures.
+    pub(crate) fn constant<T: Pod>(&self, values: &[T], tag: &str) -> Result<Buffer<T>> {
+        let aside = match self.0.aside.get() {
+            Some(aside) => aside,
+            None => {
+                let stream = self.0.device.stream()?;
+                self.0.aside.get_or_init(|| stream)
+            }
+        };
+        let buffer = aside.upload(values, tag)?;
+        aside.synchronize()?;
+        Ok(buffer)
+    }
+
     /// A row-major tensor without contents, which a kernel must write in full.
     pub(crate) fn uninit(&self, shape: impl Into<Shape>, dtype: DType) -> Result<Tensor> {
         let shape = shape.into();
@@ -151,7 +186,7 @@ impl Accelerator {
             return Err(Error::shape("allocate", format!("{shape} of {dtype} is too large")));
         };
         let buffer = self.0.stream.allocate(bytes, "tensor")?;
-        let memory = DeviceMemory { buffer, accelerator: self.clone(), index_range: None };
+        let memory = DeviceMemory { buffer, accelerator: self.clone(), indices: None };
         Ok(Tensor::on_device(memory, shape, dtype))
     }
 
@@ -165,27 +200,20 @@ impl Accelerator {
     /// Tensors of zeros in one allocation, each aligned as the driver aligns allocations; `tag` says
     /// whose they are where memory runs out.
     pub fn arena(&self, specs: &[(Shape, DType)], tag: &str) -> Result<Vec<Tensor>> {
-        let mut starts = Vec::with_capacity(specs.len());
-        let mut end = 0usize;
-        for (shape, dtype) in specs {
-            starts.push(end);
-            let bytes = shape.iter().try_fold(dtype.size(), |bytes, &dim| bytes.checked_mul(dim));
-            let next = bytes.and_then(|bytes| end.checked_add(bytes));
-            let next = next.and_then(|next| next.checked_next_multiple_of(ALIGNMENT));
-            let Some(next) = next else {
-                let what = format!("{tag}: {shape} of {dtype} behind {end} bytes is too large");
-                return Err(Error::shape("allocate", what));
-            };
-            end = next;
-        }
+        let (starts, end) = layout(specs.iter().copied())?;
         let buffer = self.0.stream.allocate(end, tag)?;
         self.0.stream.zero(&buffer)?;
-        let memory = DeviceMemory { buffer, accelerator: self.clone(), index_range: None };
+        let memory = DeviceMemory { buffer, accelerator: self.clone(), indices: None };
         let storage = Arc::new(Storage::Device(memory));
         let view = |((shape, dtype), start): (&(Shape, DType), usize)| {
             Tensor::within(&storage, start, *shape, *dtype)
         };
         Ok(specs.iter().zip(starts).map(view).collect())
+    }
+
+    /// Bytes of the allocation that [`Accelerator::arena`] makes.
+    pub fn arena_bytes(specs: impl Iterator<Item = (Shape, DType)>) -> Result<usize> {
+        Ok(layout(specs)?.1)
     }
 
     /// Writes a tensor's elements over those of another one of the same shape and type, which is on
@@ -197,7 +225,7 @@ impl Accelerator {
         if from.accelerator().is_some() {
             return copy(self, to, &from.to_place(Some(self))?);
         }
-        self.0.uploads.fetch_add(1, Relaxed);
+        self.count_upload();
         let from = from.contiguous()?;
         Ok(self.0.stream.write(&to.device_bytes()?, from.host_bytes())?)
     }
@@ -207,11 +235,9 @@ impl Accelerator {
         let tensor = tensor.contiguous()?;
         let bytes = tensor.host_bytes();
         let buffer = self.0.stream.upload(bytes, "tensor")?;
-        self.0.uploads.fetch_add(1, Relaxed);
-        let index_range = tensor.as_slice::<i32>().and_then(|values| {
-            Some((values.iter().copied().min()?, values.iter().copied().max()?))
-        });
-        let memory = DeviceMemory { buffer, accelerator: self.clone(), index_range };
+        self.count_upload();
+        let indices = Indices::of(&tensor);
+        let memory = DeviceMemory { buffer, accelerator: self.clone(), indices };
         Ok(Tensor::on_device(memory, tensor.shape(), tensor.dtype()))
     }
 
@@ -220,6 +246,27 @@ impl Accelerator {
         self.0.downloads.fetch_add(1, Relaxed);
         Ok(self.0.stream.download(&tensor.device_bytes()?)?)
     }
+}
+
+/// Where tensors start that lie one after another, and where the last one's place ends.
+fn layout(specs: impl Iterator<Item = (Shape, DType)>) -> Result<(Vec<usize>, usize)> {
+    let (mut starts, mut end) = (Vec::new(), 0usize);
+    for (shape, dtype) in specs {
+        starts.push(end);
+        let bytes = shape.iter().try_fold(dtype.size(), |bytes, &dim| bytes.checked_mul(dim));
+        let next = bytes.and_then(|bytes| end.checked_add(bytes));
+        let next = next.and_then(|next| next.checked_next_multiple_of(ALIGNMENT));
+        end = next.ok_or_else(|| {
+            let what = format!("{shape} of {dtype} behind {end} bytes is too large");
+            Error::shape("allocate", what)
+        })?;
+    }
+    Ok((starts, end))
+}
+
+/// Locks what no panic leaves half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl PartialEq for Accelerator {

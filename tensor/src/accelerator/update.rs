@@ -1,20 +1,15 @@
 //! In-place updates of tensors on an accelerator. Every tensor that shares their memory sees them.
 
-use super::{Accelerator, TensorArguments};
+use super::{Accelerator, TensorArguments, elementwise};
+use crate::ops::ready;
 use crate::ops::reduce::write_sum;
-use crate::ops::{AdamW, ready};
-use crate::{DType, Result, Tensor};
+use crate::{DType, Error, Result, Tensor};
 
 /// Elements and bytes of one access.
 const WIDTH: usize = 4;
 const ACCESS: u64 = 16;
 
-/// What a step of AdamW needs beside its tensors, on the accelerator: the constants of the step, with
-/// and without decay.
-#[derive(Clone, Debug)]
-pub struct AdamWConstants(Tensor);
-
-/// Place of the factor that decays a weight among the constants, and of the 1 that does not.
+/// Place of the factor that decays a weight among the constants of a step, and of the 1 that does not.
 const KEEP: u32 = 0;
 const KEEP_ALL: u32 = 7;
 
@@ -35,35 +30,41 @@ pub struct AdamWState<'t> {
     pub decays: bool,
 }
 
-impl AdamW {
-    /// The constants of this step on an accelerator; those of weights that decay and of others.
-    pub fn constants(&self, place: &Accelerator) -> Result<AdamWConstants> {
-        let step = self.constants_of_step();
-        place.upload(&Tensor::from_slice(&step, [step.len()])?).map(AdamWConstants)
+/// Takes one step of AdamW on an accelerator, in place. `constants` are those of the step, `clip` is
+/// what [`clip_on`] gave; both lie there.
+pub fn adamw_on(
+    place: &Accelerator,
+    state: AdamWState<'_>,
+    constants: &Tensor,
+    clip: &Tensor,
+) -> Result<()> {
+    let gradient = ready(place, state.gradient, state.gradient.dtype())?;
+    let count = gradient.count();
+    if count == 0 {
+        return Ok(());
     }
+    let mut all = vec![&gradient, state.values, state.first, state.second];
+    all.extend(state.rounded);
+    let is_wide = is_wide(&all)?;
+    let weights = if state.rounded.is_some() { "master" } else { "f32" };
+    let name = format!("adamw_{weights}_{}_{}", gradient.dtype(), access(is_wide));
+    let kernel = place.kernel(&name)?;
+    let launch = kernel.launch().tensor(&gradient)?.tensor(state.values)?;
+    let launch = launch.tensor(state.first)?.tensor(state.second)?.optional(state.rounded)?;
+    let launch = launch.tensor(constants)?.tensor(clip)?.size(count);
+    let launch = launch.scalar(if state.decays { KEEP } else { KEEP_ALL });
+    let threads = if is_wide { count / WIDTH } else { count };
+    Ok(launch.dim("threads", threads).submit(place.stream())?)
 }
 
-impl AdamWConstants {
-    /// Takes one step on an accelerator, in place. `clip` is what [`clip_on`] gave.
-    pub fn step(&self, place: &Accelerator, state: AdamWState<'_>, clip: &Tensor) -> Result<()> {
-        let gradient = ready(place, state.gradient, state.gradient.dtype())?;
-        let count = gradient.count();
-        if count == 0 {
-            return Ok(());
-        }
-        let mut all = vec![&gradient, state.values, state.first, state.second];
-        all.extend(state.rounded);
-        let is_wide = is_wide(&all)?;
-        let weights = if state.rounded.is_some() { "master" } else { "f32" };
-        let name = format!("adamw_{weights}_{}_{}", gradient.dtype(), access(is_wide));
-        let kernel = place.kernel(&name)?;
-        let launch = kernel.launch().tensor(&gradient)?.tensor(state.values)?;
-        let launch = launch.tensor(state.first)?.tensor(state.second)?.optional(state.rounded)?;
-        let launch = launch.tensor(&self.0)?.tensor(clip)?.size(count);
-        let launch = launch.scalar(if state.decays { KEEP } else { KEEP_ALL });
-        let threads = if is_wide { count / WIDTH } else { count };
-        Ok(launch.dim("threads", threads).submit(place.stream())?)
+/// `to += from` on an accelerator, in place: contiguous tensors of one shape and type.
+pub fn add_on(place: &Accelerator, to: &Tensor, from: &Tensor) -> Result<()> {
+    if (to.shape(), to.dtype()) != (from.shape(), from.dtype()) {
+        return Err(Error::shape("add", format!("{from:?} to {to:?}")));
     }
+    let from = ready(place, from, from.dtype())?;
+    // A thread reads its elements before it writes them, so a result may lie over an operand.
+    elementwise(place, "binary_add", &[to, &from, to], |launch| launch)
 }
 
 /// `average += (1 - decay) (value - average)` on an accelerator, in place.

@@ -62,7 +62,7 @@ pub use softmax::Softmax;
 pub use swiglu::Swiglu;
 pub use unary::Unary;
 pub use update::{
-    AdamW, AdamWConstants, AdamWState, add_assign, clip_on, ema, ema_on, sum_of_squares,
+    AdamW, AdamWState, adamw_on, add_assign, add_on, clip_on, ema, ema_on, sum_of_squares,
 };
 
 /// Work that one call does: what a profile divides time by.
@@ -276,7 +276,12 @@ fn indices(
         Some(i) => {
             Err(Error::shape(op, format!("{argument} holds {i}; indices must be below {bound}")))
         }
-        None => Ok(()),
+        None => {
+            if let Some(indices) = input.indices() {
+                indices.hold_below(bound);
+            }
+            Ok(())
+        }
     }
 }
 

@@ -1,14 +1,21 @@
 //! In-place arithmetic that no tape records: accumulation, the optimizer's step, averages.
 
 use crate::kernels::{Simd, update};
+use crate::{Result, Tensor};
 
-pub use crate::accelerator::{AdamWConstants, AdamWState, clip_on, ema_on};
+pub use crate::accelerator::{AdamWState, adamw_on, add_on, clip_on, ema_on};
 pub use crate::kernels::update::AdamW;
 
 impl AdamW {
     /// One step of a parameter `values` with its gradient and moments, all of one length.
     pub fn apply(&self, values: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
         update::adamw(Simd::detect(), self, update::Parameters { values, gradient, m, v });
+    }
+
+    /// The constants of the step as kernels of a device read them, `[8]`, on the host.
+    pub fn constants(&self) -> Result<Tensor> {
+        let constants = self.constants_of_step();
+        Tensor::from_slice(&constants, [constants.len()])
     }
 }
 

@@ -45,6 +45,11 @@ pub fn profile(on: bool) {
     set(PROFILE, on);
 }
 
+/// Whether anything watches: ops then have to be computed one by one, and may be read back.
+pub fn is_on() -> bool {
+    WATCHES.load(Relaxed) != 0
+}
+
 /// Totals per op name since the profile was turned on, forward calls and gradients apart
 /// (gradients carry the suffix ` backward`, and hold the arithmetic of the ops they call).
 pub fn totals() -> BTreeMap<&'static str, Total> {

@@ -2,7 +2,7 @@
 
 use super::Tensor;
 use crate::accelerator::Accelerator;
-use crate::storage::{DeviceMemory, Storage};
+use crate::storage::{DeviceMemory, Indices, Storage};
 use crate::{DType, Element, Error, Result, Shape, Strides};
 use half::bf16;
 use std::sync::Arc;
@@ -112,14 +112,19 @@ impl Tensor {
         &self.storage.as_slice::<u8>()[start..start + self.bytes()]
     }
 
+    /// What the host knows of i32 values on a device.
+    pub(crate) fn indices(&self) -> Option<&Indices> {
+        self.storage.device().and_then(|memory| memory.indices.as_ref())
+    }
+
     /// Smallest and largest of the i32 values; of a view on a device, at least as far apart.
     pub(crate) fn index_range(&self) -> Result<Option<(i32, i32)>> {
         if let Some(memory) = self.storage.device() {
-            if memory.index_range.is_none() && self.count() > 0 {
+            if memory.indices.is_none() && self.count() > 0 {
                 let what = format!("{self:?} holds indices that the host has not seen");
                 return Err(Error::Device(what));
             }
-            return Ok(memory.index_range);
+            return Ok(memory.indices.as_ref().map(Indices::range));
         }
         let values = self.to_slice::<i32>()?;
         Ok(values.iter().copied().min().zip(values.iter().copied().max()))

@@ -55,7 +55,7 @@ impl Key {
                 ranges[4 * query as usize..][..4].copy_from_slice(&ends);
             }
         }
-        let upload = |values: &[u32]| place.stream().upload(values, "attention mask");
+        let upload = |values: &[u32]| place.constant(values, "attention mask");
         Ok(Tables { tiles: upload(&tiles)?, visits: upload(&visits)?, ranges: upload(&ranges)? })
     }
 

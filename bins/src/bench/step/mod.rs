@@ -1,23 +1,22 @@
 //! `vincie bench step`: one optimizer step of the transformer on random pictures.
 
+mod work;
+
 use super::timing::{Timing, measure, peak_resident};
 use super::{Common, Place};
 use crate::console::Console;
 use crate::dtype::DTypeArgument;
 use crate::failure::Failure;
+use crate::plan;
 use crate::table::{Align, Table};
 use clap::Args;
 use serde::Serialize;
-use vincie_autograd::optimizer::{AdamW, AdamWConfig, Clip};
-use vincie_autograd::{Graph, Parameters, Var};
 use vincie_dit::config::ModelConfig;
-use vincie_dit::layout::{Layout, SampleShape};
-use vincie_dit::model::{self, ForwardOptions, Inputs, Transformer};
 use vincie_dit::network::AttentionKind;
-use vincie_dit::{patch, rotary::AnglePrecision};
 use vincie_tensor::ops::watch;
-use vincie_tensor::random::{Key, Stream};
-use vincie_tensor::{Accelerator, DType, Tensor, pool};
+use vincie_tensor::{DType, pool};
+
+pub(super) use work::{Choice, Work};
 
 /// Presets with the picture side, frames and text tokens a turn that they are measured with.
 const WORK: [(&str, [usize; 3]); 4] =
@@ -59,6 +58,10 @@ pub(super) struct Arguments {
     /// List the time by op after the measurement, over one more step
     #[arg(long)]
     profile: bool,
+
+    /// Print what memory the step takes on the device, found without taking it, and end
+    #[arg(long, conflicts_with = "profile")]
+    plan: bool,
 
     #[command(flatten)]
     numbers: DTypeArgument,
@@ -112,6 +115,13 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         dtype: arguments.numbers.dtype,
     };
     let mut work = Work::new(config, sizes, choice)?;
+    if arguments.plan {
+        let plan = work.plan(place.as_ref())?;
+        return match arguments.common.json {
+            true => console.json(&plan::Answer::new(&plan, place.as_ref())),
+            false => plan::print(&plan, place.as_ref(), console),
+        };
+    }
     if let Some(place) = &place {
         work.move_to(place)?;
     }
@@ -122,20 +132,20 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         None => pool::statistics().peak,
     };
     let peak_resident_bytes = peak_resident();
-    let profile = if arguments.profile { work.profile()? } else { Vec::new() };
+    let profile = if arguments.profile { profile(&mut work)? } else { Vec::new() };
     let gflop = work.flops() / 1e9;
     let place = Place::look(place.as_ref());
     let gflop_per_s = gflop / timing.best_ms * 1e3;
     // The peak is that of f32 arithmetic.
     let peak = place.peak_gflop_per_s.filter(|_| arguments.numbers.dtype == DType::F32);
-    let tokens = work.layout.tokens();
+    let tokens = work.tokens();
     let answer = Answer {
         preset: arguments.preset,
         attention: arguments.attention,
-        layers: work.transformer.config().layers,
+        layers: work.layers(),
         recompute: arguments.recompute,
         dtype: arguments.numbers.dtype.to_string(),
-        parameters: work.parameters.count(),
+        parameters: work.parameters(),
         tokens,
         model_gflop: gflop,
         timing,
@@ -172,142 +182,25 @@ pub(super) fn sizes(preset: &str) -> Result<(ModelConfig, [usize; 3]), Failure> 
     Ok((ModelConfig::preset(preset)?, sizes))
 }
 
-/// What a step may be besides its sizes.
-#[derive(Clone, Copy)]
-pub(super) struct Choice {
-    pub(super) attention: AttentionKind,
-    pub(super) recompute: bool,
-    pub(super) dtype: DType,
-}
-
-/// A model, its optimizer and the data of every step.
-pub(super) struct Work {
-    transformer: Transformer,
-    parameters: Parameters,
-    optimizer: AdamW,
-    layout: Layout,
-    frames: Tensor,
-    noise: Tensor,
-    condition: Var,
-    text: Var,
-    timesteps: Tensor,
-    weights: Var,
-    options: ForwardOptions<'static>,
-}
-
-impl Work {
-    pub(super) fn new(
-        config: ModelConfig,
-        [side, frames, words]: [usize; 3],
-        choice: Choice,
-    ) -> Result<Self, Failure> {
-        let Choice { attention, recompute: recompute_blocks, dtype } = choice;
-        let mut parameters = Parameters::new();
-        model::initialise(&config, &mut parameters, 0)?;
-        let grid = [frames, side / config.patch, side / config.patch];
-        let sample = SampleShape { text: frames * words, grid };
-        let layout = match attention {
-            AttentionKind::Full => Layout::full(&[sample], &config, AnglePrecision::F32)?,
-            AttentionKind::BlockCausal => Layout::turns(sample, &config)?,
-        };
-        let draw = |what: u64, shape: &[usize]| -> Result<Tensor, Failure> {
-            Ok(Key::new(0, Stream::Test, what).normal_tensor(shape)?)
-        };
-        let pictures = [frames, side, side, config.visual_out];
-        let rows = grid.iter().product::<usize>();
-        let condition = [frames, side, side, config.visual_in - config.visual_out];
-        let exact = parameters;
-        let parameters = exact.to_dtype(dtype)?;
-        let optimizer = AdamW::with_masters(&parameters, &exact, AdamWConfig::default())?;
-        Ok(Self {
-            optimizer,
-            transformer: Transformer::bind(config.clone(), &parameters)?,
-            parameters,
-            layout,
-            frames: draw(0, &pictures)?,
-            noise: draw(1, &pictures)?,
-            condition: Var::constant(draw(2, &condition)?),
-            text: Var::constant(draw(3, &[sample.text, config.text_in])?),
-            timesteps: Tensor::full([1], TIME)?,
-            weights: Var::constant(Tensor::full([rows], 1.0 / rows as f32)?),
-            options: ForwardOptions { recompute_blocks, ..ForwardOptions::default() },
-        })
-    }
-
-    /// Moves everything that a step reads or writes.
-    pub(super) fn move_to(&mut self, place: &Accelerator) -> Result<(), Failure> {
-        let at = Some(place);
-        self.parameters = self.parameters.to_place(at)?;
-        self.optimizer.place(at)?;
-        self.layout = self.layout.clone().moved_to(at)?;
-        for tensor in [&mut self.frames, &mut self.noise] {
-            *tensor = tensor.to_place(at)?;
+/// One more step, its ops timed: slowest first.
+fn profile(work: &mut Work) -> Result<Vec<Row>, Failure> {
+    watch::profile(true);
+    let outcome = work.step();
+    watch::profile(false);
+    outcome?;
+    let row = |(op, total): (&'static str, watch::Total)| {
+        let seconds = total.time.as_secs_f64();
+        Row {
+            op,
+            calls: total.calls,
+            ms: seconds * 1e3,
+            gflop_per_s: total.cost.flops as f64 / seconds / 1e9,
+            gb_per_s: total.cost.bytes as f64 / seconds / 1e9,
         }
-        for var in [&mut self.condition, &mut self.text, &mut self.weights] {
-            *var = var.value().to_place(at)?.into();
-        }
-        Ok(())
-    }
-
-    /// Operations of a step: three times those of its products and attention forward.
-    pub(super) fn flops(&self) -> f64 {
-        3.0 * model::forward_flops(self.transformer.config(), &self.layout) as f64
-    }
-
-    pub(super) fn layers(&self) -> usize {
-        self.transformer.config().layers
-    }
-
-    pub(super) fn parameters(&self) -> usize {
-        self.parameters.count()
-    }
-
-    pub(super) fn step(&mut self) -> Result<(), Failure> {
-        let g = Graph::recording(&self.parameters);
-        let share = TIME / 1000.0;
-        let (frames, noise) =
-            (Var::constant(self.frames.clone()), Var::constant(self.noise.clone()));
-        let noisy = g.add(&g.affine(&frames, 1.0 - share, 0.0)?, &g.affine(&noise, share, 0.0)?)?;
-        let side = self.transformer.config().patch;
-        let visual = patch::to_rows(&g, &g.concat(&[&noisy, &self.condition], 3)?, side)?;
-        let target = patch::to_rows(&g, &g.sub(&noise, &frames)?, side)?;
-        let inputs = Inputs {
-            visual: &visual,
-            text: &self.text,
-            timesteps: &self.timesteps,
-            conditioning: None,
-        };
-        let velocity = self.transformer.forward(&g, &self.layout, inputs, None, self.options)?;
-        let (loss, _) = g.mse(&velocity, &target, &self.weights)?;
-        let gradients = g.backward(&loss)?.into_parameters();
-        let clip = Clip::new(&gradients, f32::MAX)?;
-        self.optimizer.step(&mut self.parameters, &gradients, 1e-4, &clip)?;
-        if let Some(place) = self.parameters.accelerator() {
-            place.synchronize()?;
-        }
-        Ok(())
-    }
-
-    /// One more step, its ops timed: slowest first.
-    fn profile(&mut self) -> Result<Vec<Row>, Failure> {
-        watch::profile(true);
-        let outcome = self.step();
-        watch::profile(false);
-        outcome?;
-        let row = |(op, total): (&'static str, watch::Total)| {
-            let seconds = total.time.as_secs_f64();
-            Row {
-                op,
-                calls: total.calls,
-                ms: seconds * 1e3,
-                gflop_per_s: total.cost.flops as f64 / seconds / 1e9,
-                gb_per_s: total.cost.bytes as f64 / seconds / 1e9,
-            }
-        };
-        let mut rows: Vec<Row> = watch::totals().into_iter().map(row).collect();
-        rows.sort_by(|a, b| b.ms.total_cmp(&a.ms));
-        Ok(rows)
-    }
+    };
+    let mut rows: Vec<Row> = watch::totals().into_iter().map(row).collect();
+    rows.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+    Ok(rows)
 }
 
 fn print(answer: &Answer, console: &Console) -> Result<(), Failure> {
