@@ -3,8 +3,8 @@
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::{
-    annotate, bench, convert, doctor, edit, import, inspect, new_checkpoint, ptx, quickstart,
-    train, verify,
+    annotate, bench, convert, doctor, edit, eval, import, inspect, new_checkpoint, ptx, quickstart,
+    sprites, train, verify,
 };
 use clap::{Parser, Subcommand};
 use std::sync::LazyLock;
@@ -47,10 +47,12 @@ enum Command {
     Quickstart(quickstart::Arguments),
     Annotate(annotate::Arguments),
     Import(import::Arguments),
+    Sprites(sprites::Arguments),
     Train(train::Arguments),
     Edit(edit::Arguments),
     Convert(convert::Arguments),
     NewCheckpoint(new_checkpoint::Arguments),
+    Eval(eval::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
@@ -72,10 +74,12 @@ impl CommandLine {
             Command::Quickstart(arguments) => quickstart::run(arguments, &console),
             Command::Annotate(arguments) => annotate::run(arguments, &console),
             Command::Import(arguments) => import::run(arguments, &console),
+            Command::Sprites(arguments) => sprites::run(arguments, &console),
             Command::Train(arguments) => train::run(arguments, &console),
             Command::Edit(arguments) => edit::run(arguments, &console),
             Command::Convert(arguments) => convert::run(arguments, &console),
             Command::NewCheckpoint(arguments) => new_checkpoint::run(arguments, &console),
+            Command::Eval(arguments) => eval::run(arguments, &console),
             Command::Inspect(arguments) => inspect::run(arguments, &console),
             Command::Verify(arguments) => verify::run(arguments, &console),
             Command::Bench(arguments) => bench::run(arguments, &console),

@@ -95,7 +95,7 @@ const SHIFT: f64 = 3.0;
 
 /// A mask of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ChainStep {
+pub(crate) enum ChainStep {
     /// What will change of the current picture.
     Cs,
     /// What has changed of the next picture.
