@@ -31,8 +31,9 @@ pub(super) fn scores(look: &Look, apart: &[bool]) -> [f64; 2] {
         count += 1;
         wrong[at] = u32::from(look.is_wrong(at, look.ground[at]));
         bad += wrong[at];
-        for c in 0..3 {
-            sums[c] += f64::from(look.picture[at][c] - look.ground[at][c]);
+        for (sum, (made, due)) in sums.iter_mut().zip(look.picture[at].iter().zip(look.ground[at]))
+        {
+            *sum += f64::from(made - due);
         }
     }
     let count = f64::from(count.max(1));
@@ -69,9 +70,9 @@ pub(super) fn change(look: &Look, before: &Scene, apart: &[bool]) -> f64 {
     let old = Canvas::ground(before, look.side).pixels;
     let (mut along, mut length) = (0.0, 0.0);
     for at in (0..old.len()).filter(|&at| !apart[at]) {
-        for c in 0..3 {
-            let (from, to) = (old[at][c] / 255.0, look.ground[at][c]);
-            along += f64::from((look.picture[at][c] - from) * (to - from));
+        for ((from, to), made) in old[at].iter().zip(look.ground[at]).zip(look.picture[at]) {
+            let from = from / 255.0;
+            along += f64::from((made - from) * (to - from));
             length += f64::from((to - from).powi(2));
         }
     }
