@@ -161,7 +161,8 @@ fn alike(text: &str) -> String {
     let mut is_quoted = false;
     for c in text.chars() {
         is_quoted ^= c == '"';
-        if !is_quoted && !(c.is_ascii_digit() && kind.ends_with('0')) {
+        let is_repeated = c.is_ascii_digit() && kind.ends_with('0');
+        if !is_quoted && !is_repeated {
             kind.push(if c.is_ascii_digit() { '0' } else { c });
         }
     }

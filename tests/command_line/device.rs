@@ -5,7 +5,7 @@ use crate::train::with_sessions;
 use std::fs;
 
 /// Heads of a width that the device's attention has, and as little work as there can be.
-const CHANGES: [&str; 12] = [
+const CHANGES: [&str; 14] = [
     "--set",
     "model.heads=1",
     "--set",
@@ -18,6 +18,8 @@ const CHANGES: [&str; 12] = [
     "run.batch=1",
     "--set",
     "run.accumulate=1",
+    "--set",
+    "optimizer.warmup=0",
 ];
 
 /// The loss of a run's only step.

@@ -53,10 +53,7 @@ impl Iterator for Rows {
         }
         self.left -= 1;
         let row: Result<Vec<Cell>, _> = self.open.iter_mut().map(Column::next_row).collect();
-        Some(row.map_err(|error| {
-            (self.left, self.group) = (0, usize::MAX);
-            error
-        }))
+        Some(row.inspect_err(|_| (self.left, self.group) = (0, usize::MAX)))
     }
 }
 

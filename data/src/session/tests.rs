@@ -288,7 +288,7 @@ fn any_source_of_sessions_is_recognised() {
     );
     assert!(matches!(open_sessions(scratch.join("none"), &config()), Err(Error::Io { .. })));
     fs::write(scratch.join("a.txt"), "").expect("it writes");
-    assert!(error(&scratch.join("a.txt")).contains("not a folder, .tar or .jsonl"));
+    assert!(error(&scratch.join("a.txt")).contains("not a folder, .tar, .jsonl or .parquet"));
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use super::{Case, F32, Rows, indices};
 use crate::Tensor;
 use crate::ops::{
-    Attention, AttentionMask, GateResidual, Gather, Matmul, Mse, QkNormRotary, Reduce, Reduction,
-    RmsNorm, Swiglu, Unary,
+    Attention, AttentionMask, Convolution, GateResidual, Gather, GroupNorm, Matmul, Mse,
+    QkNormRotary, Reduce, Reduction, RmsNorm, Swiglu, Unary,
 };
 use std::sync::Arc;
 
@@ -27,6 +27,18 @@ impl Large {
         case
     }
 }
+
+/// Kernels that are launched at such sizes only: those of convolutions with large tiles.
+pub const ONLY_LARGE: &[&str] = &[
+    "convolution_gather_forward_bf16_128x128",
+    "convolution_gather_forward_bf16_128x256",
+    "convolution_gather_backward_bf16_128x128",
+    "convolution_gather_backward_bf16_128x256",
+    "convolution_gather_forward_f32_128x128",
+    "convolution_gather_backward_f32_128x128",
+    "convolution_weight_bf16_128x128",
+    "convolution_weight_f32_128x128",
+];
 
 /// All of them.
 pub const LARGE: &[Large] = &[
@@ -160,6 +172,21 @@ pub const LARGE: &[Large] = &[
         },
     },
     Large {
+        name: "convolution 3 x 3, 256 x 256 x 128 to 128",
+        make: |rows| convolution(rows, 256, 128, 128),
+    },
+    Large {
+        name: "convolution 3 x 3, 192 x 192 x 256 to 256",
+        make: |rows| convolution(rows, 192, 256, 256),
+    },
+    Large {
+        name: "group_norm 65536 x 256 in 32, SiLU",
+        make: |rows| {
+            let inputs = [&[1, 65536, 256][..], &[256], &[256]].map(|dims| rows.normal(dims));
+            rows.add("", GroupNorm { groups: 32, epsilon: 1e-6, silu: true }, inputs.into());
+        },
+    },
+    Large {
         name: "reduce columns of 4096 x 2560",
         make: |rows| {
             let x = rows.normal([4096, 2560]);
@@ -167,6 +194,14 @@ pub const LARGE: &[Large] = &[
         },
     },
 ];
+
+/// A convolution of 3 x 3 over one picture.
+fn convolution(rows: &mut Rows, side: usize, channels: usize, filters: usize) {
+    let inputs = [&[1, 1, side, side, channels][..], &[filters, 1, 3, 3, channels], &[filters]]
+        .map(|dims| rows.normal(dims));
+    let op = Convolution { stride: [1; 3], front: 0, padding: [[1; 2]; 2], has_bias: true };
+    rows.add("", op, inputs.into());
+}
 
 fn attention(rows: &mut Rows, mask: AttentionMask, tokens: usize, heads: usize, dim: usize) {
     let inputs = [0; 3].map(|_| rows.normal([tokens, heads * dim]));

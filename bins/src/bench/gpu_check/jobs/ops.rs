@@ -24,7 +24,8 @@ fn rows(op: &str, dtype: Kind) -> Vec<Case> {
 
 /// Where differences say nothing, or take long, the host's gradient does as well.
 fn with_gradients(mut case: Case) -> Case {
-    if case.differentiable.is_empty() && matches!(case.op, Op::Attention(_)) {
+    let is_known = matches!(case.op, Op::Attention(_) | Op::Convolution(_) | Op::GroupNorm(_));
+    if case.differentiable.is_empty() && is_known {
         case.differentiable = check::float_inputs(&case.inputs);
     }
     case
