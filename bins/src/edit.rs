@@ -184,17 +184,7 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
     };
     let turns = converse(&model, &images, &arguments.prompts, sampling, console)?;
     let folder = output.partial();
-    for (i, turn) in turns.iter().enumerate() {
-        decode::write_png(folder.join(file_name(i, "")), &turn.image)?;
-        for (mask, suffix) in [(&turn.current_mask, ".current"), (&turn.next_mask, ".next")] {
-            if let Some(mask) = mask {
-                decode::write_mask_png(folder.join(file_name(i, suffix)), mask)?;
-            }
-        }
-    }
-    let shown: Vec<Image> =
-        images.iter().cloned().chain(turns.iter().map(|turn| turn.image.clone())).collect();
-    decode::write_png(folder.join("strip.png"), &strip(&shown))?;
+    write_pictures(images, &turns, folder)?;
     write_record(&arguments, &model, &turns, folder)?;
     output.publish()?;
     console.line(format!("{} turns in {}", turns.len(), arguments.out.display()))
@@ -246,6 +236,36 @@ fn file_name(turn: usize, suffix: &str) -> String {
     format!("turn-{}{suffix}.png", turn + 1)
 }
 
+/// Writes every turn's picture and masks, and a strip of them behind their sources, all of one size.
+fn write_pictures(sources: Vec<Image>, turns: &[Turn], folder: &Path) -> Result<(), Failure> {
+    for (i, turn) in turns.iter().enumerate() {
+        decode::write_png(folder.join(file_name(i, "")), &turn.image)?;
+        for (mask, suffix) in [(&turn.current_mask, ".current"), (&turn.next_mask, ".next")] {
+            if let Some(mask) = mask {
+                decode::write_mask_png(folder.join(file_name(i, suffix)), mask)?;
+            }
+        }
+    }
+    let mut shown = sources;
+    shown.extend(turns.iter().map(|turn| turn.image.clone()));
+    Ok(decode::write_png(folder.join("strip.png"), &strip(&shown))?)
+}
+
+/// The turns as `session.json` holds them.
+fn turn_records(turns: &[Turn]) -> Vec<TurnRecord<'_>> {
+    let mut records = Vec::with_capacity(turns.len());
+    for (i, turn) in turns.iter().enumerate() {
+        records.push(TurnRecord {
+            prompt: &turn.prompt,
+            image: file_name(i, ""),
+            current_mask: turn.current_mask.as_ref().map(|_| file_name(i, ".current")),
+            next_mask: turn.next_mask.as_ref().map(|_| file_name(i, ".next")),
+            seconds: turn.seconds,
+        });
+    }
+    records
+}
+
 /// Pictures of one size side by side, enlarged by whole factors where they are small.
 pub(crate) fn strip(images: &[Image]) -> Image {
     let Some(first) = images.first() else { return Image::filled(1, 1, [255; 3]) };
@@ -284,17 +304,7 @@ fn write_record(
         shift: arguments.shift.unwrap_or(SHIFT),
         seed: arguments.seed,
         chain: arguments.chain.iter().map(|step| step.name()).collect(),
-        turns: turns
-            .iter()
-            .enumerate()
-            .map(|(i, turn)| TurnRecord {
-                prompt: &turn.prompt,
-                image: file_name(i, ""),
-                current_mask: turn.current_mask.as_ref().map(|_| file_name(i, ".current")),
-                next_mask: turn.next_mask.as_ref().map(|_| file_name(i, ".next")),
-                seconds: turn.seconds,
-            })
-            .collect(),
+        turns: turn_records(turns),
         version: env!("CARGO_PKG_VERSION"),
     };
     let text = serde_json::to_string_pretty(&record)

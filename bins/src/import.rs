@@ -90,10 +90,10 @@ pub(crate) fn run(arguments: Arguments, console: &Console) -> Result<(), Failure
         each => each.iter().map(|path| open_sessions(path, &config)).collect::<Result<_, _>>()?,
     };
     for sessions in opened {
-        let wanted = sessions.scan((), |(), session| {
-            if left == 0 {
-                return None;
-            }
+        let mut sessions = sessions;
+        let wanted = std::iter::from_fn(|| {
+            // None is read that is not wanted any more: its pictures would be decoded for nothing.
+            let session = if left > 0 { sessions.next()? } else { return None };
             if session.is_ok() {
                 left -= 1;
                 progress.advance(1);

@@ -5,9 +5,10 @@
 One sample of H heads, L tokens in equal frames, D features a head, f32. Block-causal attention is timed as one
 masked call (`mask`) and as one unmasked call per frame on the keys it may see (`prefix`).
 """
-import argparse, json, statistics, time
+import argparse, json
 import torch
 import torch.nn.functional as F
+from timing import measure
 
 
 def variants(args):
@@ -24,19 +25,6 @@ def variants(args):
         return torch.cat(parts, 2)
 
     return {"mask": lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mask), "prefix": prefix}
-
-
-def measure(work, seconds):
-    """Best and median milliseconds of repeated calls after two that do not count."""
-    times = []
-    for _ in range(2):
-        work()
-    end = time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
-        begin = time.perf_counter()
-        work()
-        times.append(1e3 * (time.perf_counter() - begin))
-    return dict(best_ms=min(times), median_ms=statistics.median(times), repeats=len(times))
 
 
 def main():

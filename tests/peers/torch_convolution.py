@@ -6,9 +6,10 @@ Each layer alone, as it runs on one picture, f32: convolutions with bias (kernel
 SiLU behind them. Both memory formats of PyTorch are timed, `nchw` and `channels_last`; the total counts each layer as
 often as the decoder has it.
 """
-import argparse, json, statistics, time
+import argparse, json
 import torch
 import torch.nn.functional as F
+from timing import measure
 
 # Side of the picture by side of the input, channels in and out, side of the kernel (0: group norm), times.
 LAYERS = [
@@ -31,19 +32,6 @@ def layer(part, channels, filters, kernel, size, memory_format, dtype):
     bias = torch.randn(filters, dtype=dtype)
     name = f"{side} x {side} {kernel} x {kernel} {channels} -> {filters}"
     return name, lambda x, w, b: F.conv2d(x, w, b, padding=kernel // 2), (x, weight, bias)
-
-
-def measure(work, seconds):
-    """Best and median milliseconds of repeated calls after two that do not count."""
-    times = []
-    for _ in range(2):
-        work()
-    end = time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
-        begin = time.perf_counter()
-        work()
-        times.append(1e3 * (time.perf_counter() - begin))
-    return dict(best_ms=min(times), median_ms=statistics.median(times), repeats=len(times))
 
 
 def main():

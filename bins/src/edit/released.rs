@@ -1,6 +1,6 @@
 //! `vincie edit` with the files of a released model.
 
-use super::{Arguments, ChainStep, Turn, file_name, name_of, strip};
+use super::{Arguments, ChainStep, Turn, TurnRecord, name_of, turn_records, write_pictures};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::number::within;
@@ -112,17 +112,6 @@ struct Record<'a> {
     version: &'static str,
 }
 
-#[derive(Serialize)]
-struct TurnRecord<'a> {
-    prompt: &'a str,
-    image: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    current_mask: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_mask: Option<String>,
-    seconds: f64,
-}
-
 /// Runs the session and fills `to`, a folder that is not yet under its final name.
 pub(super) fn run(
     arguments: &Arguments,
@@ -136,19 +125,10 @@ pub(super) fn run(
     let images = arguments.images.iter().map(read).collect::<Result<Vec<Image>, _>>()?;
     let steps = instructions(arguments);
     let turns = converse(&folder, images.clone(), &steps, &settings, arguments, place, console)?;
-    for (i, turn) in turns.iter().enumerate() {
-        decode::write_png(to.join(file_name(i, "")), &turn.image)?;
-        for (mask, suffix) in [(&turn.current_mask, ".current"), (&turn.next_mask, ".next")] {
-            if let Some(mask) = mask {
-                decode::write_mask_png(to.join(file_name(i, suffix)), mask)?;
-            }
-        }
-    }
     let (width, height) =
         turns.first().map_or((1, 1), |turn| (turn.image.width, turn.image.height));
-    let sources = images.iter().map(|image| decode::fit(image, width, height));
-    let shown: Vec<Image> = sources.chain(turns.iter().map(|turn| turn.image.clone())).collect();
-    decode::write_png(to.join("strip.png"), &strip(&shown))?;
+    let sources = images.iter().map(|image| decode::fit(image, width, height)).collect();
+    write_pictures(sources, &turns, to)?;
     let record = Record {
         model: name_of(&arguments.model),
         family: match folder.family {
@@ -163,23 +143,13 @@ pub(super) fn run(
         seed: arguments.seed,
         chain: arguments.chain.iter().map(|step| step.name()).collect(),
         negative: &settings.negative,
-        turns: turns.iter().enumerate().map(|(i, turn)| turn_record(i, turn)).collect(),
+        turns: turn_records(&turns),
         version: env!("CARGO_PKG_VERSION"),
     };
     let text = serde_json::to_string_pretty(&record)
         .map_err(|error| Failure::new(format!("session.json: {error}")))?;
     publish::file(&to.join("session.json"), text.as_bytes())?;
     Ok(turns.len())
-}
-
-fn turn_record(i: usize, turn: &Turn) -> TurnRecord<'_> {
-    TurnRecord {
-        prompt: &turn.prompt,
-        image: file_name(i, ""),
-        current_mask: turn.current_mask.as_ref().map(|_| file_name(i, ".current")),
-        next_mask: turn.next_mask.as_ref().map(|_| file_name(i, ".next")),
-        seconds: turn.seconds,
-    }
 }
 
 /// The authors' defaults with what the arguments change.

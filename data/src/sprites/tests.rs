@@ -45,6 +45,22 @@ fn the_first_episode_never_changes() {
     );
 }
 
+/// What [`World::check`] lets through never runs out of edits, however long an episode is.
+#[test]
+fn any_weights_that_pass_the_check_give_whole_episodes() {
+    let mut checked = 0;
+    for category in Category::ALL {
+        let mut weights = [0; 12];
+        weights[category as usize] = 1;
+        let world = World { weights, turns: MAX_FRAMES - 1, ..world() };
+        if world.check().is_ok() {
+            checked += 1;
+            (0..200).for_each(|number| assert_eq!(world.episode(number).turns.len(), world.turns));
+        }
+    }
+    assert_eq!(checked, 7);
+}
+
 #[test]
 fn every_scene_is_valid_and_every_turn_is_visible() {
     let mut seen = [0; 12];

@@ -226,8 +226,9 @@ impl Work {
         let data = self.data.placed(inputs)?;
         let mut sums = std::mem::replace(&mut self.sums, GradientSums::new(&self.parameters));
         sums.clear();
-        self.pass(&self.parameters, &data, &mut sums)?;
+        let passed = self.pass(&self.parameters, &data, &mut sums);
         self.sums = sums;
+        passed?;
         let clip = Clip::new(self.sums.values(), f32::MAX)?;
         let constants = inputs.tensors().next().expect("the constants are the first input");
         Ok(self.optimizer.step_on(&self.parameters, self.sums.values(), constants, &clip)?)
